@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rows. A number is never used again for something else.
+
+use crate::Row;
+
+macro_rules! faults {
+    ($($name:ident = $number:literal, $sentence:literal, $next:literal;)*) => {
+        /// A fault that a person may see. The documentation of each is its sentence.
+        #[non_exhaustive]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Fault {
+            $(#[doc = $sentence] $name,)*
+        }
+
+        /// All rows, by number.
+        pub const ROWS: &[Row] = &[
+            $(Row { fault: Fault::$name, number: $number, sentence: $sentence, next: $next },)*
+        ];
+    };
+}
+
+faults! {
+    // 1000: address, discovery, DNS.
+    AddressMalformed = 1001, "This is not a sign-in address.", "Type it as user@domain, for example alice@contoso.test.";
+    ServerNotFound = 1002, "The server for this address cannot be found.", "Check the part behind the @, and that you are on your organisation's network.";
+    DiscoveryRefused = 1003, "The server for this address answered in a way that is not understood.", "Tell your help desk the code.";
+    DiscoveryForeignDomain = 1004, "The address points to a server of another organisation.", "Ask your help desk whether this is expected; it can be allowed in the configuration.";
+    // 1100: network, TLS, clock.
+    ServerUnreachable = 1101, "The server does not answer.", "Check the network connection and try again.";
+    ServerCertificateUntrusted = 1102, "The server's certificate is not trusted.", "Do not continue; tell your help desk. The organisation's root certificate may be missing on this computer.";
+    ServerCertificateName = 1103, "The server's certificate is for another name.", "Do not continue; tell your help desk.";
+    ClockWrong = 1104, "The clocks of this computer and of the server differ too much.", "Set the date and time of this computer and try again.";
+    ServerTimedOut = 1105, "The server took too long to answer.", "Try again in a minute.";
+    // 1200: card, PIN, reader.
+    NoReader = 1201, "No card reader was found.", "Connect a reader, or create a virtual card with 'lanyard card create'.";
+    NoCard = 1202, "There is no card in the reader.", "Insert your card.";
+    CardMute = 1203, "The card does not answer.", "Take it out, wipe the contacts and insert it again.";
+    CardRemoved = 1204, "The card was removed before it could sign.", "Insert it again and try once more.";
+    PinWrong = 1205, "The PIN is wrong.", "Type the PIN again.";
+    PinBlocked = 1206, "The PIN is blocked after too many wrong tries.", "Ask your help desk to unblock it, or unblock it with the PUK: 'lanyard card unblock'.";
+    PinRefused = 1207, "This PIN cannot be chosen.", "Choose 6 to 8 digits that are not a row, not all the same, not 12345678 and not the old PIN.";
+    PinMustChange = 1208, "The card still has its first PIN.", "Choose your own PIN first: 'lanyard card change-pin'.";
+    CardNotEnrolled = 1209, "This card holds no certificate for this address.", "Enrol it first: 'lanyard card enrol'.";
+    CardOfSomebodyElse = 1210, "This card belongs to somebody else.", "Use your own card.";
+    CardCertificateExpired = 1211, "The certificate on this card has expired.", "Enrol the card again.";
+    CardCertificateNotYetValid = 1212, "The certificate on this card is not valid yet.", "Check the date of this computer; otherwise ask your help desk.";
+    PcscUnavailable = 1213, "The smart-card service is not running.", "Start pcscd, or use the virtual card's own socket.";
+    // 1300: sign-in, federation, tickets, policy.
+    SignInRefused = 1301, "The server refused the sign-in.", "Tell your help desk the code.";
+    CardCertificateRevoked = 1302, "This card was reported lost or its certificate was revoked.", "Ask your help desk for a new card.";
+    CardCertificateForeign = 1303, "This card was issued by an authority that the server does not accept.", "Use the card of this organisation.";
+    CardCertificatePurpose = 1304, "The certificate on this card is not meant for sign-in.", "Use another card or ask your help desk.";
+    CardNotActive = 1305, "This card is issued but not active yet: choose your own PIN first.", "Change the PIN with 'lanyard card change-pin'.";
+    AccountDisabled = 1306, "This account is disabled.", "Ask your help desk.";
+    AddressNotOfCard = 1307, "This card belongs to another person than the sign-in address.", "Type your own address or use your own card.";
+    TicketInvalid = 1308, "The sign-in ticket is missing, damaged or expired.", "Sign in again.";
+    CardKindRefused = 1309, "The organisation's policy does not accept this kind of card.", "Ask your help desk which cards are accepted.";
+    CardRequired = 1310, "A password is not accepted for this account.", "Sign in with your card.";
+    AccountUnknown = 1311, "There is no account for this address.", "Check the address or ask your help desk.";
+    // 1400: enrolment, requests, certificates.
+    EnrolCodeRefused = 1401, "The one-time code is wrong, used or expired.", "Ask your administrator for a new code.";
+    RequestMalformed = 1402, "The certificate request cannot be read.", "Create the request again.";
+    RequestSignature = 1403, "The signature of the certificate request is wrong.", "Create the request again on the card that holds the key.";
+    RequestKeyWeak = 1404, "The key of the certificate request is too weak or of an unknown kind.", "Use P-256, P-384 or RSA with at least 2048 bits.";
+    RequestTooLarge = 1405, "The request is too large.", "Send only the certificate request.";
+    TooManyTries = 1406, "There were too many wrong tries.", "Wait a few minutes and try again.";
+    // 1500: session and registration.
+    SessionEndedCardRevoked = 1501, "Your session was ended because your card was reported lost or revoked.", "Ask your help desk for a new card.";
+    SessionEndedAccountDisabled = 1502, "Your session was ended because your account was disabled.", "Ask your help desk.";
+    SessionEndedByAdministrator = 1503, "Your session was ended by an administrator.", "Sign in again or ask your help desk.";
+    SessionEndedServerStops = 1504, "The server is being stopped.", "Your client will try again in a moment.";
+    SessionLost = 1505, "The connection to the server was lost.", "The client tries to reconnect; check the network.";
+    SessionCertificateEnds = 1506, "The sign-in has reached its time limit.", "Sign in again with your card.";
+    // 1600: contacts and messages.
+    MessageNotDelivered = 1601, "The message could not be delivered.", "The person may be offline; try again later.";
+    PersonUnknown = 1602, "Nobody with this address is known here.", "Check the address.";
+    ContactsChangedElsewhere = 1603, "The contact list was changed somewhere else at the same time.", "Try the change again.";
+    // 1700: server configuration, administration, database.
+    ConfigInvalid = 1701, "The configuration is not valid.", "Correct the line that is named.";
+    DataDirectoryInUse = 1702, "Another server is running on this data directory.", "Stop it first, or choose another directory.";
+    DataDirectoryNotEmpty = 1703, "The data directory is not empty.", "Choose an empty directory.";
+    PortInUse = 1704, "A port that the server needs is in use.", "Stop the other program or change the port.";
+    DatabaseDamaged = 1705, "The database is damaged.", "Restore the last backup; 'lanyard-server doctor' tells more.";
+    DatabaseBusy = 1706, "The database is locked by another program.", "Close the other program and try again.";
+    DiskFull = 1707, "The disk is full.", "Free some space; nothing that was confirmed is lost.";
+    NotFound = 1708, "There is no such entry.", "List the entries and check the name.";
+    AlreadyExists = 1709, "There is already such an entry.", "Choose another name.";
+    AuditChainBroken = 1710, "The audit trail was changed after the fact.", "Keep the database as it is and call your security officer.";
+    ServerInternal = 1711, "The server met a fault of its own.", "Try again; the server's log tells more.";
+    // 1800: local files, agent, command line.
+    NoSession = 1801, "Nobody is signed in here.", "Sign in first: 'lanyard sign-in'.";
+    AgentUnreachable = 1802, "The background process does not answer.", "Run 'lanyard exit' and sign in again.";
+    LocalFile = 1803, "A file of this account cannot be read or written.", "Check the permissions and the space on the disk.";
+    ConfigClientInvalid = 1804, "The client's configuration is not valid.", "Correct the line that is named.";
+    AlreadySignedIn = 1805, "Somebody else is signed in with this profile.", "Sign out first, or choose another profile with --profile.";
+}

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Registrations, subscriptions, categories, contacts and conversations.
