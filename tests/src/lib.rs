@@ -1,2 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whole-system tests.
+//! Whole-system tests: the real server, card and client programs, driven from outside.
+//!
+//! The demo plays its story with the same parts.
+
+pub mod dns;
+pub mod process;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Accepting connections: bounded, and never waiting for one client in the accept loop.
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// A TLS handshake that takes longer is dropped.
+pub const HANDSHAKE_TIMEOUT_SECS: u64 = 10;
+/// Handshakes that may be under way at once on one listener; more wait for a place.
+pub const HANDSHAKES_MAX: usize = 256;
+/// Connections that one listener holds; one more is closed at once.
+pub const CONNECTIONS_MAX: usize = 65_536;
+/// How long open connections may take to end when the server stops.
+pub const DRAIN_SECS: u64 = 5;
+
+/// The TLS configuration of a listener, exchanged as a whole on reload.
+pub type SharedTls = Arc<ArcSwap<ServerConfig>>;
+
+/// Accepts TLS connections until `stop` becomes true, then waits for the open ones.
+pub async fn serve_tls<H, F>(
+    name: &'static str,
+    listener: TcpListener,
+    tls: SharedTls,
+    mut stop: watch::Receiver<bool>,
+    handler: H,
+) where
+    H: Fn(TlsStream<TcpStream>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let mut tasks = JoinSet::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            _ = stop.wait_for(|s| *s) => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors or the like: breathe, the listener itself is fine.
+                    tracing::warn!(listener = name, %error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        while tasks.try_join_next().is_some() {}
+        if tasks.len() >= CONNECTIONS_MAX {
+            tracing::warn!(listener = name, %peer, "too many connections, one was closed");
+            continue;
+        }
+        let acceptor = TlsAcceptor::from(tls.load_full());
+        let handshakes = Arc::clone(&handshakes);
+        let handler = handler.clone();
+        tasks.spawn(async move {
+            let Ok(permit) = handshakes.acquire_owned().await else { return };
+            let _ = stream.set_nodelay(true);
+            let limit = Duration::from_secs(HANDSHAKE_TIMEOUT_SECS);
+            let shaken = tokio::time::timeout(limit, acceptor.accept(stream)).await;
+            drop(permit);
+            match shaken {
+                Ok(Ok(stream)) => handler(stream, peer).await,
+                Ok(Err(error)) => tracing::info!(listener = name, %peer, %error, "TLS handshake failed"),
+                Err(_) => tracing::info!(listener = name, %peer, "TLS handshake took too long"),
+            }
+        });
+    }
+    drain(name, tasks).await;
+}
+
+/// Accepts plain connections until `stop` becomes true.
+pub async fn serve_plain<H, F>(
+    name: &'static str,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    handler: H,
+) where
+    H: Fn(TcpStream, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            _ = stop.wait_for(|s| *s) => break,
+            accepted = listener.accept() => accepted,
+        };
+        while tasks.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, peer)) if tasks.len() < CONNECTIONS_MAX => {
+                let handler = handler.clone();
+                tasks.spawn(async move { handler(stream, peer).await });
+            }
+            Ok((_, peer)) => tracing::warn!(listener = name, %peer, "too many connections"),
+            Err(error) => {
+                tracing::warn!(listener = name, %error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drain(name, tasks).await;
+}
+
+async fn drain(name: &'static str, mut tasks: JoinSet<()>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(Duration::from_secs(DRAIN_SECS), all).await.is_err() {
+        tracing::info!(listener = name, "closing the connections that are still open");
+    }
+}

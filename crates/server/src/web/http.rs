@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! HTTP over an accepted connection: one router, named limits, and who is at the other end.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::pki_types::CertificateDer;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+/// The head of a request must be complete after this time.
+pub const HEAD_TIMEOUT_SECS: u64 = 10;
+/// A request, its body included, must be answered after this time.
+pub const REQUEST_TIMEOUT_SECS: u64 = 30;
+/// The head of a request may not be larger.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The body of a request may not be larger.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Who is at the other end of the connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Network address.
+    pub address: SocketAddr,
+    /// The certificates that the peer showed and whose key it proved; leaf first.
+    pub certificates: Arc<Vec<CertificateDer<'static>>>,
+}
+
+/// Adds what every listener has: limits, a time limit, and headers that keep answers out of caches.
+pub fn with_limits(router: Router) -> Router {
+    router
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(time_limit))
+        .layer(middleware::from_fn(security_headers))
+}
+
+/// Speaks HTTP/1.1 on a connection until it ends or the server stops.
+pub async fn serve<S>(stream: S, router: Router, peer: Peer, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(router.layer(axum::Extension(peer.clone())));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(HEAD_TIMEOUT_SECS))
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        _ = stop.wait_for(|s| *s) => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(peer = %peer.address, %error, "HTTP connection ended");
+    }
+}
+
+async fn time_limit(request: Request<Body>, next: Next) -> Response {
+    match tokio::time::timeout(Duration::from_secs(REQUEST_TIMEOUT_SECS), next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
+}
+
+async fn security_headers(request: Request<Body>, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
