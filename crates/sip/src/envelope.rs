@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The fields that every message must have.
+
+use crate::addr::{NameAddr, NameAddrError};
+use crate::headers::Headers;
+use crate::message::{Message, StartLine};
+use crate::name::Name;
+use crate::scan::split_list;
+use crate::typed::{CSeq, Via};
+use crate::uri::SipUri;
+
+/// What is wrong with a message that could be framed. A request with a defect is answered 400 with
+/// this text as the reason; a response with a defect is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Defect {
+    /// A header that must be there is not.
+    #[error("missing {0} header")]
+    Missing(Name),
+    /// A header that may stand there once stands there more often.
+    #[error("{0} header given more than once")]
+    Repeated(Name),
+    /// A header cannot be read.
+    #[error("malformed {0} header")]
+    Malformed(Name),
+    /// From or To cannot be read.
+    #[error("malformed {name} header: {error}")]
+    Address {
+        /// Which of the two.
+        name: Name,
+        /// What is wrong with it.
+        error: NameAddrError,
+    },
+    /// The method in CSeq is not the one of the request line.
+    #[error("CSeq method does not match the request")]
+    MethodMismatch,
+    /// The Request-URI is a malformed SIP URI or carries headers.
+    #[error("malformed Request-URI")]
+    RequestUri,
+}
+
+/// The fields that every message must have, read and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// The sender.
+    pub from: NameAddr<'a>,
+    /// The receiver.
+    pub to: NameAddr<'a>,
+    /// The call.
+    pub call_id: &'a str,
+    /// The sequence number.
+    pub cseq: CSeq<'a>,
+    /// The hop that sent the message.
+    pub via: Via<'a>,
+}
+
+/// Headers that may stand in a message once. The signature is over some of them: with two of one
+/// name, which was signed and which is obeyed could differ.
+const SINGLE: &[Name] = &[
+    Name::From,
+    Name::To,
+    Name::CallId,
+    Name::CSeq,
+    Name::MaxForwards,
+    Name::Expires,
+    Name::Event,
+    Name::ContentType,
+];
+
+impl<'a> Envelope<'a> {
+    pub(crate) fn of(message: &'a Message) -> Result<Envelope<'a>, Defect> {
+        for &name in SINGLE {
+            if message.headers(name).nth(1).is_some() {
+                return Err(Defect::Repeated(name));
+            }
+        }
+        let required = |name| message.header(name).ok_or(Defect::Missing(name));
+        let address = |name| {
+            NameAddr::parse(required(name)?).map_err(|error| Defect::Address { name, error })
+        };
+        let from = address(Name::From)?;
+        let to = address(Name::To)?;
+        let call_id = required(Name::CallId)?;
+        if call_id.is_empty() || call_id.contains([' ', '\t']) {
+            return Err(Defect::Malformed(Name::CallId));
+        }
+        let cseq = CSeq::parse(required(Name::CSeq)?).ok_or(Defect::Malformed(Name::CSeq))?;
+        let mut via = None;
+        for line in message.headers(Name::Via) {
+            for element in split_list(line) {
+                let hop = Via::parse(element).ok_or(Defect::Malformed(Name::Via))?;
+                via.get_or_insert(hop);
+            }
+        }
+        let via = via.ok_or(Defect::Missing(Name::Via))?;
+        for name in [Name::MaxForwards, Name::Expires] {
+            let digits = |v: &str| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit());
+            if message.header(name).is_some_and(|value| !digits(value)) {
+                return Err(Defect::Malformed(name));
+            }
+        }
+        if message.header(Name::MaxForwards).is_some() && message.max_forwards().is_none() {
+            return Err(Defect::Malformed(Name::MaxForwards));
+        }
+        if message.header(Name::Event).is_some() && message.event().is_none() {
+            return Err(Defect::Malformed(Name::Event));
+        }
+        if message.header(Name::ContentType).is_some() && message.content_type().is_none() {
+            return Err(Defect::Malformed(Name::ContentType));
+        }
+        check_contacts(message)?;
+        if let StartLine::Request { method, uri } = message.start() {
+            if cseq.method != method {
+                return Err(Defect::MethodMismatch);
+            }
+            check_request_uri(uri)?;
+        }
+        Ok(Envelope {
+            from,
+            to,
+            call_id,
+            cseq,
+            via,
+        })
+    }
+}
+
+fn check_contacts(message: &Message) -> Result<(), Defect> {
+    if message.contact_is_star() {
+        return Ok(());
+    }
+    let mut elements = message.headers(Name::Contact).flat_map(split_list);
+    if elements.any(|one| NameAddr::parse(one).is_err()) {
+        return Err(Defect::Malformed(Name::Contact));
+    }
+    Ok(())
+}
+
+/// Other schemes are for the router to refuse (416); headers in a Request-URI are not allowed
+/// (RFC 3261, 19.1.1).
+fn check_request_uri(uri: &str) -> Result<(), Defect> {
+    let is_sip = uri
+        .split_once(':')
+        .is_some_and(|(s, _)| s.eq_ignore_ascii_case("sip") || s.eq_ignore_ascii_case("sips"));
+    if !is_sip {
+        return Ok(());
+    }
+    match SipUri::parse(uri) {
+        Ok(uri) if uri.headers().is_empty() => Ok(()),
+        _ => Err(Defect::RequestUri),
+    }
+}
