@@ -87,6 +87,18 @@ faults! {
     AlreadyExists = 1709, "There is already such an entry.", "Choose another name.";
     AuditChainBroken = 1710, "The audit trail was changed after the fact.", "Keep the database as it is and call your security officer.";
     ServerInternal = 1711, "The server met a fault of its own.", "Try again; the server's log tells more.";
+    ServerFile = 1712, "A file of the server cannot be read or written.", "Check its owner, its permissions and the disk.";
+    DataDirectoryIncomplete = 1713, "This is not a complete data directory.", "Make one with 'lanyard-server init', or name the right one with --data.";
+    DatabaseNewer = 1714, "The database was written by a newer version of this program.", "Install that version again, or restore the backup made before it.";
+    NotAllowed = 1715, "You may not administer this server.", "Run the command as the user of the server, or as root.";
+    AdminProtocol = 1716, "The server and this command do not understand each other.", "Use the command of the same version as the server.";
+    AdminInput = 1717, "The command was given something that it cannot use.", "Correct it and run the command again.";
+    CardStateRefused = 1718, "The card is not in a state that allows this.", "Look at its state with 'lanyard-server card list'.";
+    CardAmbiguous = 1719, "More than one card could be meant.", "Name the card by its number, as 'lanyard-server card list' shows it.";
+    AuthorityUnusable = 1720, "The certificates or keys of the authority cannot be used.", "Restore the directory 'ca' from a backup; 'lanyard-server doctor' tells more.";
+    TlsIdentityUnusable = 1721, "The certificate or key of the listeners cannot be used.", "Check the files that section [tls] names; 'lanyard-server doctor' tells more.";
+    DoctorFound = 1722, "The server's installation has faults.", "Follow the steps given with each of them.";
+    SecretInput = 1723, "The secret could not be read.", "Type it at the prompt, or give a file descriptor that is open for reading.";
     // 1800: local files, agent, command line.
     NoSession = 1801, "Nobody is signed in here.", "Sign in first: 'lanyard sign-in'.";
     AgentUnreachable = 1802, "The background process does not answer.", "Run 'lanyard exit' and sign in again.";
