@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! All cards of this computer, whichever way leads to them.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use lanyard_piv::{Guid, Pin, Slot};
+
+use crate::channel::{Cancel, CardPath, Provider, ReaderId, ReaderState, Readers, Slotted};
+use crate::fault::CardFault;
+use crate::listing::{CardSummary, Listing, ReaderSummary};
+use crate::scheme::Scheme;
+use crate::session::{CardSession, LastTry, default_exchange_limit};
+use crate::socket::{SocketProvider, default_socket_directory};
+
+/// How often a wait looks at what cannot be waited for.
+pub const WAIT_SLICE_MILLIS: u64 = 500;
+
+/// Which ways to cards are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CardWay {
+    /// PC/SC and sockets; a card that is seen both ways is used through PC/SC.
+    #[default]
+    Auto,
+    /// PC/SC alone.
+    Pcsc,
+    /// The sockets of our own virtual cards alone.
+    Socket,
+}
+
+impl std::str::FromStr for CardWay {
+    type Err = CardWayError;
+
+    fn from_str(text: &str) -> Result<Self, CardWayError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "pcsc" => Ok(Self::Pcsc),
+            "socket" => Ok(Self::Socket),
+            _ => Err(CardWayError),
+        }
+    }
+}
+
+/// A text that names no way to cards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the way to cards is `auto`, `pcsc` or `socket`")]
+pub struct CardWayError;
+
+/// All cards of this computer.
+#[derive(Debug)]
+pub struct Cards {
+    providers: Vec<Box<dyn Provider>>,
+    exchange_limit: Duration,
+}
+
+impl Cards {
+    /// The cards that these ways lead to. `sockets` is the directory of the virtual cards' sockets;
+    /// without it the usual one is taken (`$XDG_RUNTIME_DIR/lanyard/cards`).
+    #[must_use]
+    pub fn new(way: CardWay, sockets: Option<PathBuf>) -> Self {
+        let mut providers: Vec<Box<dyn Provider>> = Vec::new();
+        #[cfg(feature = "pcsc")]
+        if way != CardWay::Socket {
+            providers.push(Box::new(crate::pcsc::PcscProvider::new()));
+        }
+        if way != CardWay::Pcsc
+            && let Some(directory) = sockets.or_else(default_socket_directory)
+        {
+            providers.push(Box::new(SocketProvider::new(directory)));
+        }
+        Self::with_providers(providers)
+    }
+
+    /// The cards of these providers, in order of preference.
+    #[must_use]
+    pub fn with_providers(providers: Vec<Box<dyn Provider>>) -> Self {
+        Self {
+            providers,
+            exchange_limit: default_exchange_limit(),
+        }
+    }
+
+    /// Sets how long a card may take for an ordinary command before it counts as mute.
+    #[must_use]
+    pub fn with_exchange_limit(mut self, limit: Duration) -> Self {
+        self.exchange_limit = limit;
+        self
+    }
+
+    /// The readers and whether there are cards in them; sends nothing to any card.
+    ///
+    /// # Errors
+    ///
+    /// When no provider is in service.
+    pub fn readers(&self) -> Result<Readers, CardFault> {
+        let (readers, faults) = self.look();
+        match faults.first() {
+            Some((_, fault)) if faults.len() == self.providers.len() => Err(*fault),
+            None if self.providers.is_empty() => Err(CardFault::NoService),
+            _ => Ok(readers),
+        }
+    }
+
+    /// The readers and what their cards tell without a PIN.
+    ///
+    /// # Errors
+    ///
+    /// When no provider is in service. Faults of single cards are in the listing.
+    pub fn list(&self) -> Result<Listing, CardFault> {
+        let (states, faults) = self.look();
+        if faults.len() == self.providers.len() {
+            return Err(faults
+                .first()
+                .map_or(CardFault::NoService, |(_, fault)| *fault));
+        }
+        let pcsc = faults.iter().find(|(path, _)| *path == CardPath::Pcsc);
+        let pcsc_fault = match pcsc {
+            Some((_, fault)) => Some(*fault),
+            None => None,
+        };
+        let mut readers: Vec<ReaderSummary> = Vec::new();
+        for state in states {
+            let card = self.summary(&state);
+            let again = card.as_ref().is_ok_and(|card| {
+                let same = |other: &CardSummary| card.guid.is_some() && other.guid == card.guid;
+                state.id.path == CardPath::Socket
+                    && readers
+                        .iter()
+                        .any(|reader| reader.card.as_ref().is_ok_and(same))
+            });
+            if !again {
+                readers.push(ReaderSummary {
+                    reader: state.id,
+                    card,
+                });
+            }
+        }
+        Ok(Listing {
+            readers,
+            pcsc_fault,
+        })
+    }
+
+    /// Takes the card in this reader for us alone.
+    ///
+    /// # Errors
+    ///
+    /// When there is no card, it does not answer, or it is no PIV card.
+    pub fn open(&self, reader: &ReaderId) -> Result<CardSession, CardFault> {
+        let provider = self
+            .providers
+            .iter()
+            .find(|provider| provider.path() == reader.path);
+        let provider = provider.ok_or(CardFault::NoReader)?;
+        let channel = provider.connect(&reader.name, self.exchange_limit)?;
+        CardSession::start(channel, reader.clone(), self.exchange_limit)
+    }
+
+    /// Takes the card with this GUID for us alone, in whichever reader it is.
+    ///
+    /// # Errors
+    ///
+    /// [`CardFault::NoCard`] when it is in none, or what [`Cards::open`] says.
+    pub fn open_guid(&self, guid: Guid) -> Result<CardSession, CardFault> {
+        let listing = self.list()?;
+        let card = listing.cards().find(|card| card.guid == Some(guid));
+        let mut session = self.open(&card.ok_or(CardFault::NoCard)?.reader)?;
+        session.expect_guid(guid)?;
+        Ok(session)
+    }
+
+    /// SELECT, VERIFY and one signature in one transaction that ends with a reset of the card.
+    ///
+    /// # Errors
+    ///
+    /// What [`Cards::open`], [`CardSession::verify`] and [`CardSession::sign`] say.
+    pub fn sign_with_pin(
+        &self,
+        card: &CardSummary,
+        slot: Slot,
+        scheme: Scheme,
+        message: &[u8],
+        pin: &Pin,
+        last_try: LastTry,
+    ) -> Result<Vec<u8>, CardFault> {
+        let mut session = self.open_same(&card.reader, card.guid)?;
+        session.verify(pin, last_try)?;
+        session.sign(slot, scheme, message)
+    }
+
+    /// Waits until the readers differ from what is known, and gives them. When the time is over,
+    /// gives what is there, unchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`CardFault::Cancelled`]. A service that is down counts as having no readers.
+    pub fn wait_for_change(
+        &self,
+        known: &[ReaderState],
+        at_most: Duration,
+        cancel: &Cancel,
+    ) -> Result<Readers, CardFault> {
+        let start = Instant::now();
+        loop {
+            if cancel.is_cancelled() {
+                return Err(CardFault::Cancelled);
+            }
+            let (readers, _) = self.look();
+            let left = at_most.saturating_sub(start.elapsed());
+            if readers != known || left.is_zero() {
+                return Ok(readers);
+            }
+            let slice = left.min(Duration::from_millis(WAIT_SLICE_MILLIS));
+            match self.providers.first() {
+                Some(provider) => {
+                    let path = provider.path();
+                    let of_it: Readers = known
+                        .iter()
+                        .filter(|state| state.id.path == path)
+                        .cloned()
+                        .collect();
+                    provider.pause(&of_it, slice);
+                }
+                None => std::thread::sleep(slice),
+            }
+        }
+    }
+
+    /// Opens the card in this reader and checks that it is the one that was chosen.
+    pub(crate) fn open_same(
+        &self,
+        reader: &ReaderId,
+        guid: Option<Guid>,
+    ) -> Result<CardSession, CardFault> {
+        let mut session = self.open(reader)?;
+        if let Some(guid) = guid {
+            session.expect_guid(guid)?;
+        }
+        Ok(session)
+    }
+
+    fn look(&self) -> (Readers, Vec<(CardPath, CardFault)>) {
+        let (mut readers, mut faults) = (Readers::new(), Vec::new());
+        for provider in &self.providers {
+            match provider.readers() {
+                Ok(found) => readers.extend(found),
+                Err(fault) => faults.push((provider.path(), fault)),
+            }
+        }
+        (readers, faults)
+    }
+
+    fn summary(&self, state: &ReaderState) -> Result<CardSummary, CardFault> {
+        match state.slotted {
+            Slotted::Empty => Err(CardFault::NoCard),
+            Slotted::Mute => Err(CardFault::CardMute),
+            Slotted::Card => CardSummary::read(&mut self.open(&state.id)?),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! TLS client authentication with a card's key.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lanyard_piv::{Guid, Pin, PublicKey, Slot};
+use rustls::client::ResolvesClientCert;
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+
+use crate::cards::Cards;
+use crate::channel::ReaderId;
+use crate::fault::CardFault;
+use crate::listing::CardSummary;
+use crate::scheme::Scheme;
+use crate::session::LastTry;
+
+/// Signs one TLS handshake with a card's key.
+///
+/// A PIN that was typed is verified once. After that one use, whatever came of it, the PIN is gone
+/// and every further signature fails: with the fact that ended the first, or with
+/// [`CardFault::PinSpent`]. So no reconnect and no retry can block the card. Ask
+/// [`CardSigner::fault`] after the handshake failed.
+///
+/// Signing blocks: run the handshake on a thread that may.
+#[derive(Clone)]
+pub struct CardSigner(Arc<Inner>);
+
+struct Inner {
+    cards: Arc<Cards>,
+    reader: ReaderId,
+    guid: Option<Guid>,
+    slot: Slot,
+    certificate: Vec<u8>,
+    key: PublicKey,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Slot 9E: no PIN is wanted, any number of signatures.
+    WithoutPin,
+    Ready(Pin, LastTry),
+    Signed,
+    Failed(CardFault),
+}
+
+impl CardSigner {
+    /// Signs with slot 9A, verifying this PIN once.
+    ///
+    /// # Errors
+    ///
+    /// When the card has no certificate in slot 9A that can be read.
+    pub fn authentication(
+        cards: Arc<Cards>,
+        card: &CardSummary,
+        pin: Pin,
+        last_try: LastTry,
+    ) -> Result<Self, CardFault> {
+        let certificate = card.authentication_certificate.as_deref();
+        let state = State::Ready(pin, last_try);
+        Self::new(cards, card, Slot::Authentication, certificate, state)
+    }
+
+    /// Signs with slot 9E, which wants no PIN: proof that the card is there, nothing more.
+    ///
+    /// # Errors
+    ///
+    /// When the card has no certificate in slot 9E that can be read.
+    pub fn card_authentication(cards: Arc<Cards>, card: &CardSummary) -> Result<Self, CardFault> {
+        let certificate = card.card_authentication_certificate.as_deref();
+        Self::new(
+            cards,
+            card,
+            Slot::CardAuthentication,
+            certificate,
+            State::WithoutPin,
+        )
+    }
+
+    fn new(
+        cards: Arc<Cards>,
+        card: &CardSummary,
+        slot: Slot,
+        certificate: Option<&[u8]>,
+        state: State,
+    ) -> Result<Self, CardFault> {
+        let certificate = certificate.ok_or(CardFault::NoCertificate(slot))?.to_vec();
+        let key =
+            PublicKey::of_certificate(&certificate).map_err(|_| CardFault::BadCertificate(slot))?;
+        Ok(Self(Arc::new(Inner {
+            cards,
+            reader: card.reader.clone(),
+            guid: card.guid,
+            slot,
+            certificate,
+            key,
+            state: Mutex::new(state),
+        })))
+    }
+
+    /// The card's certificate, followed by these of its issuers, for a rustls client
+    /// configuration. Turn resumption off there: every sign-in shall use the card.
+    #[must_use]
+    pub fn client_certificate(
+        &self,
+        issuers: Vec<CertificateDer<'static>>,
+    ) -> Arc<dyn ResolvesClientCert> {
+        let mut chain = vec![CertificateDer::from(self.0.certificate.clone())];
+        chain.extend(issuers);
+        let key: Arc<dyn SigningKey> = Arc::new(self.clone());
+        Arc::new(Resolver(Arc::new(CertifiedKey::new(chain, key))))
+    }
+
+    /// The fact that ended this signer, if one did.
+    #[must_use]
+    pub fn fault(&self) -> Option<CardFault> {
+        match &*self.state() {
+            State::Failed(fault) => Some(*fault),
+            State::WithoutPin | State::Ready(..) | State::Signed => None,
+        }
+    }
+
+    /// True once it has signed.
+    #[must_use]
+    pub fn has_signed(&self) -> bool {
+        matches!(*self.state(), State::Signed)
+    }
+
+    /// Drops the PIN unused, as when the time limit of the handshake is over.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::Ready(..)) {
+            *state = State::Failed(CardFault::PinSpent);
+        }
+    }
+
+    fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, CardFault> {
+        // Held over the whole use: a second handshake in parallel must not verify a second time.
+        let mut state = self.state();
+        let credentials = match std::mem::replace(&mut *state, State::Failed(CardFault::PinSpent)) {
+            State::WithoutPin => None,
+            State::Ready(pin, last_try) => Some((pin, last_try)),
+            State::Signed => {
+                return Err(CardFault::PinSpent);
+            }
+            State::Failed(fault) => {
+                *state = State::Failed(fault);
+                return Err(fault);
+            }
+        };
+        let outcome = self.use_card(scheme, message, credentials.as_ref());
+        *state = match (&outcome, &credentials) {
+            (Ok(_), None) => State::WithoutPin,
+            (Ok(_), Some(_)) => State::Signed,
+            (Err(fault), _) => State::Failed(*fault),
+        };
+        outcome
+    }
+
+    fn use_card(
+        &self,
+        scheme: Scheme,
+        message: &[u8],
+        credentials: Option<&(Pin, LastTry)>,
+    ) -> Result<Vec<u8>, CardFault> {
+        let mut session = self.0.cards.open_same(&self.0.reader, self.0.guid)?;
+        if let Some((pin, last_try)) = credentials {
+            session.verify(pin, *last_try)?;
+        }
+        session.sign(self.0.slot, scheme, message)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CardSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CardSigner({}, {})", self.0.reader, self.0.slot)
+    }
+}
+
+impl SigningKey for CardSigner {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let scheme = Scheme::for_tls(self.0.key.algorithm(), offered)?;
+        Some(Box::new(HandshakeSigner {
+            signer: self.clone(),
+            scheme,
+        }))
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        Some(SubjectPublicKeyInfoDer::from(self.0.key.to_spki()))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        Scheme::tls_algorithm(self.0.key.algorithm())
+    }
+}
+
+#[derive(Debug)]
+struct HandshakeSigner {
+    signer: CardSigner,
+    scheme: Scheme,
+}
+
+impl Signer for HandshakeSigner {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        self.signer
+            .sign(self.scheme, message)
+            .map_err(|fault| rustls::Error::Other(OtherError(Arc::new(fault))))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.scheme.tls()
+    }
+}
+
+#[derive(Debug)]
+struct Resolver(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Resolver {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        // The card was chosen before; the server's hints do not change that.
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
