@@ -4,6 +4,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// A card, as the authority was told about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Card {
+    /// Its number.
+    pub guid: CardGuid,
+    /// What it is made of.
+    pub kind: CardKind,
+}
+
 /// The globally unique number of a card (the GUID of its CHUID), shown as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CardGuid(pub [u8; 16]);

@@ -244,7 +244,11 @@ pub trait Registry: Send + Sync {
     /// Takes the serial number, before anything is signed.
     fn insert_prepared(&self, row: &PreparedRow) -> Result<(), RegistryError>;
 
-    /// Completes prepared rows, all or none: [`RegistryError::NotPrepared`] when one is not in that state.
+    /// Completes prepared rows, all or none, in this order.
+    ///
+    /// [`RegistryError::NotPrepared`] when one is not in that state. [`RegistryError::NotInForce`] when the row that one
+    /// is bound to is not, at that moment, issued or active: nothing new may hang on a card that has just been
+    /// withdrawn. The check and the change are in the same transaction.
     fn complete(&self, completions: &[Completion]) -> Result<(), RegistryError>;
 
     /// Puts issued certificates in force: [`RegistryError::NotIssued`] when one is neither issued nor active already.
@@ -299,6 +303,9 @@ pub enum RegistryError {
     /// The row cannot come into force.
     #[error("the certificate {0} cannot be put in force")]
     NotIssued(Serial),
+    /// What the row is bound to is withdrawn, or was never issued.
+    #[error("the certificate {0}, to which another one is bound, is not in force")]
+    NotInForce(Serial),
     /// The store failed.
     #[error("the registry cannot be reached")]
     Storage(#[source] Box<dyn StdError + Send + Sync>),
