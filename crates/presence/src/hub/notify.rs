@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who is told what, and when.
+//!
+//! A change is told at once when nothing was told for a while, else at the end of the coalescing
+//! time. A watcher that is slow gets the newest state later instead of every state in between.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use lanyard_sip::{Method, Name, OutMessage};
+
+use super::Hub;
+use super::effect::{ConnectionId, Effects, Now};
+use super::state::{Changed, EndpointId, Kind, Person, SubscriptionId};
+use super::subscribe::Document;
+use super::timers::Timer;
+use super::view::fingerprint;
+use crate::limits;
+use crate::model::roster::{Roster, Subscriber};
+use crate::model::uri::PersonUri;
+use crate::xml::batch::{BatchAction, BatchRequest};
+use crate::xml::categories::{Categories, Category};
+use crate::xml::contacts::ContactList;
+use crate::xml::roaming_self::RoamingData;
+use crate::xml::wpending::PendingWatchers;
+use crate::xml::{content_type, rlmi};
+
+impl Hub {
+    /// The connection's queue of outgoing messages is full. Until [`Hub::drained`] is called, it gets
+    /// answers and messages of people, but no presence.
+    pub fn congested(&mut self, connection: ConnectionId) {
+        if let Some(open) = self.connections.get_mut(&connection) {
+            open.congested = true;
+        }
+    }
+
+    /// The connection can take notifications again: it gets the newest state of what it missed.
+    pub fn drained(&mut self, now: Now, connection: ConnectionId) -> Effects {
+        let mut fx = Effects::default();
+        let Some(open) = self.connections.get_mut(&connection) else {
+            return fx;
+        };
+        open.congested = false;
+        let endpoint = open.endpoint;
+        let ids: Vec<SubscriptionId> = match self.endpoints.get(&endpoint) {
+            Some(endpoint) => endpoint.subscriptions.iter().copied().collect(),
+            None => Vec::new(),
+        };
+        for id in ids {
+            self.catch_up(now, id, &mut fx);
+        }
+        fx
+    }
+
+    /// Sends what a subscription missed.
+    pub(super) fn catch_up(&mut self, now: Now, id: SubscriptionId, fx: &mut Effects) {
+        self.tell_own(now, id, fx);
+        while self.can_tell(id) {
+            let Some(subscription) = self.subscriptions.get_mut(&id) else {
+                return;
+            };
+            let Some(uri) = subscription.missed.pop_first() else {
+                return;
+            };
+            let (single, filter, watcher) = (
+                subscription.single,
+                subscription.filter,
+                subscription.person.clone(),
+            );
+            let Some(container) = self
+                .persons
+                .get(&uri)
+                .and_then(|p| p.watchers.get(&id))
+                .copied()
+            else {
+                continue;
+            };
+            let view = self.view(now, &uri, container, filter);
+            let document = if single {
+                (content_type::CATEGORIES.to_owned(), view)
+            } else {
+                rlmi::write_body(&watcher, &[(uri, Some(view))])
+            };
+            self.notify(id, document, fx);
+        }
+    }
+
+    /// Something of a person changed. The endpoint that changed it has been told by its answer.
+    pub(super) fn changed<'a>(
+        &mut self,
+        now: Now,
+        uri: &PersonUri,
+        categories: impl IntoIterator<Item = &'a str>,
+        except: Option<EndpointId>,
+        fx: &mut Effects,
+    ) {
+        let names: BTreeSet<String> = categories.into_iter().map(str::to_owned).collect();
+        let Some(person) = self.persons.get_mut(uri) else {
+            return;
+        };
+        person.views.clear();
+        if names.contains("state") {
+            person.aggregates.clear();
+            person.aggregate_version = person.aggregate_version.saturating_add(1);
+        }
+        for id in person.own.clone() {
+            if let Some(own) = self.subscriptions.get_mut(&id)
+                && own.kind == Kind::RoamingSelf
+                && own.wanted.categories
+                && Some(own.endpoint) != except
+            {
+                own.changed.categories.extend(names.iter().cloned());
+            }
+        }
+        person.dirty.extend(names);
+        self.flush_soon(now, uri, fx);
+    }
+
+    /// Containers or watchers of a person changed: all of the person's own endpoints are told, the
+    /// one that changed it as well, because it learns the new versions so.
+    pub(super) fn changed_own(
+        &mut self,
+        now: Now,
+        uri: &PersonUri,
+        mark: impl Fn(&mut Changed),
+        kinds: &[Kind],
+        fx: &mut Effects,
+    ) {
+        let Some(person) = self.persons.get(uri) else {
+            return;
+        };
+        for id in person.own.clone() {
+            if let Some(own) = self.subscriptions.get_mut(&id)
+                && kinds.contains(&own.kind)
+            {
+                mark(&mut own.changed);
+                self.tell_own(now, id, fx);
+            }
+        }
+    }
+
+    fn flush_soon(&mut self, now: Now, uri: &PersonUri, fx: &mut Effects) {
+        let Some(person) = self.persons.get_mut(uri) else {
+            return;
+        };
+        if person.flush_set {
+            return;
+        }
+        let due = person
+            .last_flush
+            .and_then(|last| last.checked_add(self.config.coalesce));
+        match due {
+            Some(due) if due > now.instant => {
+                person.flush_set = true;
+                self.timers.set(due, Timer::Flush(uri.clone()));
+            }
+            _ => self.flush(now, uri, fx),
+        }
+    }
+
+    /// Tells everybody who may know what changed since the last time.
+    pub(super) fn flush(&mut self, now: Now, uri: &PersonUri, fx: &mut Effects) {
+        let Some(person) = self.persons.get_mut(uri) else {
+            return;
+        };
+        person.flush_set = false;
+        let dirty = std::mem::take(&mut person.dirty);
+        let own: Vec<SubscriptionId> = person.own.iter().copied().collect();
+        if dirty.is_empty() && own.is_empty() {
+            return;
+        }
+        person.last_flush = Some(now.instant);
+        for id in own {
+            self.tell_own(now, id, fx);
+        }
+        let mut by_container: BTreeMap<u32, Vec<SubscriptionId>> = BTreeMap::new();
+        let Some(person) = self.persons.get_mut(uri) else {
+            return;
+        };
+        for (id, container) in &person.watchers {
+            by_container.entry(*container).or_default().push(*id);
+        }
+        person
+            .seen
+            .retain(|container, _| by_container.contains_key(container));
+        for (container, watchers) in by_container {
+            let news = self.news(now, uri, container, &dirty);
+            if !news.is_empty() {
+                self.tell_watchers(uri, watchers, &news, fx);
+            }
+        }
+    }
+
+    /// The changed categories that look different for the members of a container.
+    fn news(
+        &mut self,
+        now: Now,
+        uri: &PersonUri,
+        container: u32,
+        dirty: &BTreeSet<String>,
+    ) -> Vec<Category> {
+        let mut news = Vec::new();
+        for (name, list) in self.watched_categories(now, uri, container, Some(dirty)) {
+            let Some(person) = self.persons.get_mut(uri) else {
+                break;
+            };
+            let print = fingerprint(&list);
+            let seen = person.seen.entry(container).or_default();
+            if seen.insert(name.clone(), print) == Some(print) {
+                continue;
+            }
+            if list.is_empty() {
+                news.push(Category::cleared(&name, None));
+            } else {
+                news.extend(list);
+            }
+        }
+        news
+    }
+
+    /// One serialisation for all watchers that see the same.
+    fn tell_watchers(
+        &mut self,
+        uri: &PersonUri,
+        mut watchers: Vec<SubscriptionId>,
+        news: &[Category],
+        fx: &mut Effects,
+    ) {
+        let mut bodies: HashMap<u16, Option<Bytes>> = HashMap::new();
+        watchers.sort_unstable();
+        for id in watchers {
+            let able = self.can_tell(id);
+            let Some(subscription) = self.subscriptions.get_mut(&id) else {
+                continue;
+            };
+            if !able {
+                subscription.missed.insert(uri.clone());
+                continue;
+            }
+            let filter = subscription.filter;
+            let body = match bodies.get(&filter) {
+                Some(body) => body.clone(),
+                None => {
+                    let list = self.filtered(news.iter().cloned(), filter);
+                    let document = || {
+                        Categories {
+                            uri: uri.clone(),
+                            list: list.clone(),
+                        }
+                        .to_xml()
+                    };
+                    let body = (!list.is_empty()).then(|| Bytes::from(document()));
+                    bodies.insert(filter, body.clone());
+                    body
+                }
+            };
+            if let Some(body) = body {
+                self.notify(id, (content_type::CATEGORIES.to_owned(), body), fx);
+            }
+        }
+    }
+
+    /// Whether a notification can be sent now.
+    pub(super) fn can_tell(&self, id: SubscriptionId) -> bool {
+        let Some(subscription) = self.subscriptions.get(&id) else {
+            return false;
+        };
+        let open = self.connections.get(&subscription.connection);
+        !subscription.unanswered && open.is_some_and(|open| !open.congested)
+    }
+
+    /// Whether the whole contact list will be sent, so that a delta has no place to start from.
+    pub(super) fn list_is_due(&self, id: SubscriptionId) -> bool {
+        self.subscriptions
+            .get(&id)
+            .is_some_and(|own| own.changed.contacts)
+    }
+
+    pub(super) fn make_list_due(&mut self, id: SubscriptionId) {
+        if let Some(own) = self.subscriptions.get_mut(&id) {
+            own.changed.contacts = true;
+        }
+    }
+
+    /// Tells an own endpoint what changed.
+    pub(super) fn tell_own(&mut self, now: Now, id: SubscriptionId, fx: &mut Effects) {
+        let due = self.subscriptions.get(&id).is_some_and(|s| s.changed.any());
+        if due
+            && self.can_tell(id)
+            && let Some(document) = self.own_changes(now, id)
+        {
+            self.notify(id, document, fx);
+        }
+    }
+
+    /// What an own endpoint was not told yet.
+    fn own_changes(&mut self, now: Now, id: SubscriptionId) -> Option<Document> {
+        let subscription = self.subscriptions.get_mut(&id)?;
+        let changed = std::mem::take(&mut subscription.changed);
+        let uri = subscription.person.clone();
+        match subscription.kind {
+            Kind::RoamingSelf => {
+                let names = (!changed.categories.is_empty()).then_some(&changed.categories);
+                let wanted = subscription.wanted;
+                let categories = names.map(|names| self.own_categories(now, &uri, Some(names)));
+                let roster = self.persons.get(&uri)?.roster()?;
+                let data = RoamingData {
+                    categories,
+                    containers: (changed.containers && wanted.containers)
+                        .then(|| roster.containers.clone()),
+                    subscribers: (changed.subscribers && wanted.subscribers)
+                        .then(|| subscribers(roster)),
+                };
+                (data != RoamingData::default())
+                    .then(|| (content_type::ROAMING_SELF.to_owned(), data.to_xml().into()))
+            }
+            _ => self.own_document(now, id),
+        }
+    }
+
+    /// The whole document of an own subscription.
+    pub(super) fn own_document(&mut self, now: Now, id: SubscriptionId) -> Option<Document> {
+        let subscription = self.subscriptions.get_mut(&id)?;
+        subscription.changed = Changed::default();
+        let (kind, wanted, uri) = (
+            subscription.kind,
+            subscription.wanted,
+            subscription.person.clone(),
+        );
+        let categories = (kind == Kind::RoamingSelf && wanted.categories)
+            .then(|| self.own_categories(now, &uri, None));
+        let roster = self.persons.get(&uri)?.roster()?;
+        Some(match kind {
+            Kind::RoamingContacts => (
+                content_type::ROAMING_CONTACTS.to_owned(),
+                ContactList::of(roster).to_xml().into(),
+            ),
+            Kind::RoamingSelf => {
+                let data = RoamingData {
+                    categories,
+                    containers: wanted.containers.then(|| roster.containers.clone()),
+                    subscribers: wanted.subscribers.then(|| subscribers(roster)),
+                };
+                (content_type::ROAMING_SELF.to_owned(), data.to_xml().into())
+            }
+            Kind::WatchersPending => {
+                let waiting = roster.subscribers.values().filter(|s| !s.acknowledged);
+                let list = waiting
+                    .map(|s| (s.uri.clone(), s.display_name.clone()))
+                    .collect();
+                let document = PendingWatchers { list }.to_xml();
+                (content_type::WPENDING.to_owned(), document.into())
+            }
+            Kind::Presence => return None,
+        })
+    }
+
+    /// Sends one notification in a subscription's dialog.
+    pub(super) fn notify(&mut self, id: SubscriptionId, document: Document, fx: &mut Effects) {
+        let branch = self.ids.branch();
+        let via = self.via(&branch);
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        subscription.cseq = subscription.cseq.saturating_add(1);
+        let method = if subscription.benotify {
+            Method::BeNotify
+        } else {
+            Method::Notify
+        };
+        subscription.unanswered = !subscription.benotify;
+        let event = match subscription.kind {
+            Kind::RoamingContacts => "vnd-microsoft-roaming-contacts",
+            Kind::RoamingSelf => "vnd-microsoft-roaming-self",
+            Kind::WatchersPending => "presence.wpending",
+            Kind::Presence => "presence",
+        };
+        let mut out = OutMessage::request(method, &subscription.remote_target);
+        out.push(Name::Via, via);
+        out.push(Name::MaxForwards, 70);
+        out.push(Name::From, &subscription.from);
+        out.push(Name::To, &subscription.to);
+        out.push(Name::CallId, &subscription.call_id);
+        out.push(
+            Name::CSeq,
+            format_args!("{} {}", subscription.cseq, method.as_str()),
+        );
+        out.push(Name::Event, event);
+        out.push(Name::SubscriptionState, "active");
+        let (kind, body) = document;
+        fx.send(subscription.connection, out.with_body(kind, body));
+    }
+
+    /// The client's answer to a NOTIFY.
+    pub(super) fn notified(&mut self, now: Now, id: SubscriptionId, code: u16, fx: &mut Effects) {
+        if code < 200 {
+            return;
+        }
+        if code >= 300 {
+            // RFC 6665, 4.2.2: the client knows this subscription no more.
+            self.drop_subscription(now, id);
+            return;
+        }
+        if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.unanswered = false;
+        }
+        self.catch_up(now, id, fx);
+    }
+
+    /// Adds people to a presence subscription or takes them away; gives the documents to begin with.
+    pub(super) fn watch(
+        &mut self,
+        now: Now,
+        id: SubscriptionId,
+        batch: &BatchRequest,
+        fx: &mut Effects,
+    ) -> Vec<Document> {
+        let filter = self.filter_of(&batch.categories);
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return Vec::new();
+        };
+        subscription.filter = filter;
+        let watcher = subscription.person.clone();
+        let mut people: Vec<(PersonUri, Option<Bytes>)> = Vec::with_capacity(batch.resources.len());
+        for resource in &batch.resources {
+            let uri = &resource.uri;
+            if batch.action == BatchAction::Unsubscribe {
+                self.unwatch(now, id, uri);
+                continue;
+            }
+            let view = if self.known(uri) {
+                self.begin_watch(now, id, uri, &watcher, fx)
+            } else {
+                None
+            };
+            people.push((uri.clone(), view));
+        }
+        self.presence_documents(id, people)
+    }
+
+    /// Everything again, for a renewal that names nobody.
+    pub(super) fn full_presence(&mut self, now: Now, id: SubscriptionId) -> Vec<Document> {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return Vec::new();
+        };
+        subscription.missed.clear();
+        let filter = subscription.filter;
+        let mut uris: Vec<PersonUri> = subscription.resources.iter().cloned().collect();
+        uris.sort_unstable();
+        let mut people = Vec::with_capacity(uris.len());
+        for uri in uris {
+            let container = self
+                .persons
+                .get(&uri)
+                .and_then(|p| p.watchers.get(&id))
+                .copied();
+            let view = container.map(|container| self.view(now, &uri, container, filter));
+            people.push((uri, view));
+        }
+        self.presence_documents(id, people)
+    }
+
+    fn begin_watch(
+        &mut self,
+        now: Now,
+        id: SubscriptionId,
+        uri: &PersonUri,
+        watcher: &PersonUri,
+        fx: &mut Effects,
+    ) -> Option<Bytes> {
+        // What is not told yet would be told relative to what this watcher never saw.
+        if self
+            .persons
+            .get(uri)
+            .is_some_and(|person| !person.dirty.is_empty())
+        {
+            self.flush(now, uri, fx);
+        }
+        let subscription = self.subscriptions.get_mut(&id)?;
+        if subscription.resources.len() >= limits::RESOURCES_PER_SUBSCRIPTION_MAX {
+            return None;
+        }
+        subscription.resources.insert(uri.clone());
+        subscription.missed.remove(uri);
+        let filter = subscription.filter;
+        let container = {
+            let roster = self.persons.get(uri).and_then(Person::roster)?;
+            if uri == watcher {
+                Roster::CONTAINER_PERSONAL
+            } else {
+                self.container_of(roster, watcher)
+            }
+        };
+        self.persons.get_mut(uri)?.watchers.insert(id, container);
+        self.note_seen(now, uri, container);
+        Some(self.view(now, uri, container, filter))
+    }
+
+    /// Remembers what the first watcher of a container was told.
+    fn note_seen(&mut self, now: Now, uri: &PersonUri, container: u32) {
+        let known = self
+            .persons
+            .get(uri)
+            .is_some_and(|p| p.seen.contains_key(&container));
+        if !known {
+            let all = self.watched_categories(now, uri, container, None);
+            let prints = all
+                .iter()
+                .map(|(name, list)| (name.clone(), fingerprint(list)));
+            let prints = prints.collect();
+            if let Some(person) = self.persons.get_mut(uri) {
+                person.seen.insert(container, prints);
+            }
+        }
+    }
+
+    fn unwatch(&mut self, now: Now, id: SubscriptionId, uri: &PersonUri) {
+        if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.resources.remove(uri);
+            subscription.missed.remove(uri);
+        }
+        if let Some(person) = self.persons.get_mut(uri) {
+            person.watchers.remove(&id);
+        }
+        self.released(now, uri);
+    }
+
+    /// Cuts a long list into parts that every client can read.
+    fn presence_documents(
+        &self,
+        id: SubscriptionId,
+        people: Vec<(PersonUri, Option<Bytes>)>,
+    ) -> Vec<Document> {
+        let Some(subscription) = self.subscriptions.get(&id) else {
+            return Vec::new();
+        };
+        if subscription.single
+            && let [(_, Some(view))] = people.as_slice()
+        {
+            return vec![(content_type::CATEGORIES.to_owned(), view.clone())];
+        }
+        let mut documents = Vec::new();
+        let mut part: Vec<(PersonUri, Option<Bytes>)> = Vec::new();
+        let mut bytes = 0_usize;
+        for one in people {
+            let size = one.1.as_ref().map_or(0, Bytes::len);
+            let full = part.len() >= limits::RESOURCES_PER_ANSWER_MAX
+                || bytes.saturating_add(size) > limits::ANSWER_BYTES_MAX;
+            if full && !part.is_empty() {
+                documents.push(rlmi::write_body(&subscription.person, &part));
+                part.clear();
+                bytes = 0;
+            }
+            bytes = bytes.saturating_add(size);
+            part.push(one);
+        }
+        if !part.is_empty() || documents.is_empty() {
+            documents.push(rlmi::write_body(&subscription.person, &part));
+        }
+        documents
+    }
+
+    /// The number of a list of categories. When too many different ones are in use, everything is
+    /// sent, which is always right.
+    fn filter_of(&mut self, categories: &[String]) -> u16 {
+        let mut wanted = categories.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let place = match self.filters.iter().position(|known| *known == wanted) {
+            Some(place) => place,
+            None if self.filters.len() < limits::CATEGORY_FILTERS_MAX => {
+                self.filters.push(wanted);
+                self.filters.len().saturating_sub(1)
+            }
+            None => 0,
+        };
+        u16::try_from(place).unwrap_or(0)
+    }
+
+    /// Members of containers changed: whoever now sees another container is told what it shows, and
+    /// that everything which it does not show is gone.
+    pub(super) fn move_watchers(&mut self, now: Now, uri: &PersonUri, fx: &mut Effects) {
+        if self
+            .persons
+            .get(uri)
+            .is_some_and(|person| !person.dirty.is_empty())
+        {
+            self.flush(now, uri, fx);
+        }
+        let Some(person) = self.persons.get(uri) else {
+            return;
+        };
+        let Some(roster) = person.roster() else {
+            return;
+        };
+        let mut moved: Vec<(SubscriptionId, u32, u32)> = Vec::new();
+        for (id, old) in &person.watchers {
+            let Some(subscription) = self.subscriptions.get(id) else {
+                continue;
+            };
+            let new = self.container_of(roster, &subscription.person);
+            if new != *old && subscription.person != *uri {
+                moved.push((*id, *old, new));
+            }
+        }
+        moved.sort_unstable();
+        for (id, old, new) in moved {
+            let lost = self.watched_categories(now, uri, old, None);
+            let shown = self.watched_categories(now, uri, new, None);
+            if let Some(person) = self.persons.get_mut(uri) {
+                person.watchers.insert(id, new);
+            }
+            self.note_seen(now, uri, new);
+            let gone = lost.keys().filter(|name| !shown.contains_key(*name));
+            let mut news: Vec<Category> = gone.map(|name| Category::cleared(name, None)).collect();
+            news.extend(shown.into_values().flatten());
+            self.tell_watchers(uri, vec![id], &news, fx);
+        }
+    }
+}
+
+fn subscribers(roster: &Roster) -> Vec<Subscriber> {
+    roster.subscribers.values().cloned().collect()
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a client is told about this deployment (`vnd-microsoft-provisioning-v2`).
+//!
+//! Left out on purpose: conferencing, media relay and address book addresses, because a client that
+//! finds them calls services that are not there.
+
+use std::collections::BTreeMap;
+
+use crate::xml::node::{Element, XmlError};
+use crate::xml::writer::Writer;
+
+/// Groups of settings by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Provisioning {
+    /// Each with its settings by name.
+    pub groups: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Provisioning {
+    /// Reads what a client asks for: the names of the groups.
+    ///
+    /// # Errors
+    /// When it is not well-formed.
+    pub fn parse_request(bytes: &[u8]) -> Result<Vec<String>, XmlError> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Vec::new());
+        }
+        let root = Element::parse(bytes)?;
+        if root.local != "provisioningGroupList" {
+            return Err(XmlError::Unexpected("provisioningGroupList"));
+        }
+        let names = root
+            .named("provisioningGroup")
+            .filter_map(|g| g.attribute("name"));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// What a client asks for.
+    #[must_use]
+    pub fn request(names: &[&str]) -> String {
+        let mut w = Writer::with_capacity(256);
+        w.start("provisioningGroupList").attr("xmlns", REQUEST);
+        for name in names {
+            w.start("provisioningGroup").attr("name", name).end();
+        }
+        w.finish()
+    }
+
+    /// Reads a document; settings are the children with text.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, XmlError> {
+        let root = Element::parse(bytes)?;
+        if root.local != "provisionGroupList" {
+            return Err(XmlError::Unexpected("provisionGroupList"));
+        }
+        let mut groups = BTreeMap::new();
+        for group in root.named("provisionGroup") {
+            let settings = group
+                .elements()
+                .filter(|e| e.local != "propertyEntryList")
+                .map(|e| (e.local.clone(), e.text().trim().to_owned()));
+            groups.insert(group.required("name")?.to_owned(), settings.collect());
+        }
+        Ok(Self { groups })
+    }
+
+    /// The document with the groups that were asked for; all when none was named.
+    #[must_use]
+    pub fn to_xml(&self, asked: &[String]) -> String {
+        let mut w = Writer::with_capacity(512);
+        w.start("provisionGroupList").attr("xmlns", ANSWER);
+        for (name, settings) in &self.groups {
+            if !asked.is_empty() && !asked.contains(name) {
+                continue;
+            }
+            w.start("provisionGroup").attr("name", name);
+            for (key, value) in settings {
+                // Names of settings are ours, so they are names of elements as well.
+                let mut leaf = Writer::default();
+                leaf.text(value);
+                w.raw(&format!("<{key}>{}</{key}>", leaf.finish()));
+            }
+            w.end();
+        }
+        w.finish()
+    }
+}
+
+const REQUEST: &str = "http://schemas.microsoft.com/2006/09/sip/provisioninggrouplist";
+const ANSWER: &str = "http://schemas.microsoft.com/2006/09/sip/provisioninggrouplist-notification";
