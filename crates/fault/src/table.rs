@@ -45,6 +45,21 @@ faults! {
     CardCertificateExpired = 1211, "The certificate on this card has expired.", "Enrol the card again.";
     CardCertificateNotYetValid = 1212, "The certificate on this card is not valid yet.", "Check the date of this computer; otherwise ask your help desk.";
     PcscUnavailable = 1213, "The smart-card service is not running.", "Start pcscd, or use the virtual card's own socket.";
+    VirtualCardDamaged = 1214, "The file of a virtual card is damaged.", "Destroy the card with 'lanyard card destroy', create a new one and enrol it.";
+    VirtualCardsTooMany = 1215, "There are already ten virtual cards.", "Destroy one that you no longer need with 'lanyard card destroy'.";
+    VirtualCardInUse = 1216, "Another program holds this virtual card.", "Close the other program, or wait until it has ended.";
+    CardDaemonUnavailable = 1217, "The daemon that serves the virtual cards cannot be started.", "Run 'lanyard-cardd --foreground' to see why.";
+    LastTryUnconfirmed = 1230, "Only one try is left: if this PIN is wrong, the card locks.", "Type the PIN once more to use the last try, or ask your help desk.";
+    PinFormat = 1231, "This is no PIN of a card.", "A PIN has 6 to 8 digits.";
+    PukWrong = 1232, "The PUK is wrong.", "Type the PUK again; when its tries are used up, only a new card helps.";
+    PukBlocked = 1233, "The PUK is blocked after too many wrong tries.", "Ask your help desk for a new card.";
+    AdminKeyRefused = 1234, "The card does not accept this admin key.", "Give the card's own admin key, or ask your help desk.";
+    CardUnusable = 1235, "The card does not do what is needed.", "Use another card or ask your help desk.";
+    CardInUse = 1236, "Another program is using the card.", "Close the other program and try again.";
+    CardNotFound = 1237, "There is no such card here.", "See the cards with 'lanyard card list'.";
+    CardChoiceNeeded = 1238, "There are several cards.", "Say which one with --card; 'lanyard card list' shows their names.";
+    CardNotVirtual = 1239, "This is no virtual card of this computer.", "Only virtual cards can be destroyed.";
+    CardAlreadyEnrolled = 1240, "This card already holds a certificate.", "Use --overwrite to replace its key and certificate.";
     // 1300: sign-in, federation, tickets, policy.
     SignInRefused = 1301, "The server refused the sign-in.", "Tell your help desk the code.";
     CardCertificateRevoked = 1302, "This card was reported lost or its certificate was revoked.", "Ask your help desk for a new card.";
@@ -64,6 +79,10 @@ faults! {
     RequestKeyWeak = 1404, "The key of the certificate request is too weak or of an unknown kind.", "Use P-256, P-384 or RSA with at least 2048 bits.";
     RequestTooLarge = 1405, "The request is too large.", "Send only the certificate request.";
     TooManyTries = 1406, "There were too many wrong tries.", "Wait a few minutes and try again.";
+    EnrolmentUnavailable = 1420, "The enrolment service cannot be found.", "Name it with --server, or ask your administrator.";
+    EnrolmentRefused = 1421, "The enrolment was refused.", "Tell your help desk the code.";
+    EnrolmentAnswer = 1422, "The enrolment service answered in a way that is not understood.", "Tell your help desk the code.";
+    EnrolmentMismatch = 1423, "The certificate that came does not fit the key of this card.", "Do not use it; tell your help desk.";
     // 1500: session and registration.
     SessionEndedCardRevoked = 1501, "Your session was ended because your card was reported lost or revoked.", "Ask your help desk for a new card.";
     SessionEndedAccountDisabled = 1502, "Your session was ended because your account was disabled.", "Ask your help desk.";
@@ -75,6 +94,10 @@ faults! {
     MessageNotDelivered = 1601, "The message could not be delivered.", "The person may be offline; try again later.";
     PersonUnknown = 1602, "Nobody with this address is known here.", "Check the address.";
     ContactsChangedElsewhere = 1603, "The contact list was changed somewhere else at the same time.", "Try the change again.";
+    TextTooLong = 1620, "The text is too long for one message.", "Send it in parts.";
+    MessageEmpty = 1621, "There is nothing to send.", "Type a text.";
+    ContactRefused = 1622, "The server refused the change of the contact list.", "Try again; tell your help desk if it goes on.";
+    StatusRefused = 1623, "The server did not take the status.", "Try again.";
     // 1700: server configuration, administration, database.
     ConfigInvalid = 1701, "The configuration is not valid.", "Correct the line that is named.";
     DataDirectoryInUse = 1702, "Another server is running on this data directory.", "Stop it first, or choose another directory.";
@@ -99,10 +122,17 @@ faults! {
     TlsIdentityUnusable = 1721, "The certificate or key of the listeners cannot be used.", "Check the files that section [tls] names; 'lanyard-server doctor' tells more.";
     DoctorFound = 1722, "The server's installation has faults.", "Follow the steps given with each of them.";
     SecretInput = 1723, "The secret could not be read.", "Type it at the prompt, or give a file descriptor that is open for reading.";
+    PortUnusable = 1724, "A port that the server needs cannot be used.", "Check the address; ports below 1024 need the capability CAP_NET_BIND_SERVICE or root.";
     // 1800: local files, agent, command line.
     NoSession = 1801, "Nobody is signed in here.", "Sign in first: 'lanyard sign-in'.";
     AgentUnreachable = 1802, "The background process does not answer.", "Run 'lanyard exit' and sign in again.";
     LocalFile = 1803, "A file of this account cannot be read or written.", "Check the permissions and the space on the disk.";
     ConfigClientInvalid = 1804, "The client's configuration is not valid.", "Correct the line that is named.";
     AlreadySignedIn = 1805, "Somebody else is signed in with this profile.", "Sign out first, or choose another profile with --profile.";
+    CardDaemonRunning = 1820, "The card daemon is already running.", "Nothing needs to be done: your cards are being served.";
+    SecretMissing = 1830, "A secret is needed and there is nobody to ask.", "Run it in a terminal, or pass a file descriptor (--pin-fd and the like).";
+    NotNow = 1831, "This cannot be done now.", "See 'lanyard status'.";
+    RequestNotUnderstood = 1832, "The background process did not understand the request.", "Run 'lanyard exit' and start again: the programs may be of different versions.";
+    StatusUnknown = 1833, "There is no such status.", "Choose available, busy, do-not-disturb, be-right-back or away.";
+    Cancelled = 1834, "The sign-in was cancelled.", "Sign in again when you like.";
 }

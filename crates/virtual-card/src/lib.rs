@@ -7,6 +7,7 @@
 
 mod application;
 mod cards;
+mod daemon;
 mod instance;
 mod keeper;
 pub mod link;
@@ -21,12 +22,13 @@ pub use cards::{
     Created, DestroyError, HoldError, Listed, PinChoice, PukChoice, ReadError, SlotSummary,
     admin_key, create, destroy, first_objects, hold, list,
 };
+pub use daemon::{Daemon, DaemonLock, DaemonLockError, daemon};
 pub use instance::{CARDS_MAX, InstanceId, NotAnInstance};
 pub use keeper::{Keeper, KeeperError, Opened, Protection, ReferenceError, ReferenceStatus};
 pub use places::{Places, PlacesError};
 pub use sealed::{
-    ClaimError, FileStorage, FormatError, KdfCost, MemoryStorage, NewCard, STATE_FILE, SealedCard,
-    Storage,
+    ClaimError, FileStorage, FormatError, KdfCost, MemoryStorage, NewCard, Presence, STATE_FILE,
+    SealedCard, Storage,
 };
 
 /// Wrong PINs before the PIN is blocked.

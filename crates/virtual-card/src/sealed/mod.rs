@@ -27,7 +27,7 @@ pub(crate) use self::crypto::random;
 use self::crypto::{KEY_BYTES, SALT_BYTES, Secret};
 pub use self::format::FormatError;
 use self::format::{Blob, CardState, SealedKey, SealedManagement, SealedReference};
-pub use self::storage::{ClaimError, FileStorage, MemoryStorage, STATE_FILE, Storage};
+pub use self::storage::{ClaimError, FileStorage, MemoryStorage, Presence, STATE_FILE, Storage};
 pub(crate) use self::storage::{open_lock, write_whole};
 use crate::keeper::{Keeper, KeeperError, Opened, Protection, ReferenceError, ReferenceStatus};
 use crate::{CardName, PIN_TRIES_MAX, PUK_TRIES_MAX};
@@ -213,6 +213,13 @@ impl<S: Storage> SealedCard<S> {
 
     fn device_key(&self) -> Result<Secret, KeeperError> {
         to_secret(&self.state.device_key.0)
+    }
+}
+
+impl SealedCard<FileStorage> {
+    /// Which card this is, as long as it is held.
+    pub fn presence(&self) -> std::io::Result<Presence> {
+        self.storage.presence()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,7 +32,32 @@ pub trait Storage: Send {
 pub struct FileStorage {
     directory: PathBuf,
     // The lock ends when the file is closed, also by a crash.
-    _lock: File,
+    lock: File,
+}
+
+/// Tells a card directory from one that took its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presence {
+    device: u64,
+    inode: u64,
+}
+
+impl Presence {
+    /// What lies in a card directory now, if anything.
+    #[must_use]
+    pub fn in_directory(directory: &Path) -> Option<Self> {
+        fs::symlink_metadata(directory.join(LOCK_FILE))
+            .ok()
+            .map(|meta| Self::of(&meta))
+    }
+
+    fn of(lock: &fs::Metadata) -> Self {
+        // The lock's inode is not used again while somebody has it open.
+        Self {
+            device: lock.dev(),
+            inode: lock.ino(),
+        }
+    }
 }
 
 /// Why a card's file cannot be claimed.
@@ -54,11 +79,16 @@ impl FileStorage {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 directory: directory.to_owned(),
-                _lock: lock,
+                lock,
             }),
             Err(Errno::WOULDBLOCK) => Err(ClaimError::InUse),
             Err(error) => Err(ClaimError::Lock(error.into())),
         }
+    }
+
+    /// Which card this is, as long as it is held: another card in the same place is another one.
+    pub fn presence(&self) -> io::Result<Presence> {
+        Ok(Presence::of(&self.lock.metadata()?))
     }
 
     /// Reads the state.
