@@ -14,7 +14,9 @@ use lanyard_sip_auth::limits::{
     FAILED_HANDSHAKES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_ROUNDS_MAX, HANDSHAKE_TIME_MAX,
 };
 use lanyard_sip_auth::server::{self, Refusal, Settings, Step};
-use lanyard_sip_auth::{Finished, InnerConnector, InnerTls, InnerTlsError, SignError, VerifyError};
+use lanyard_sip_auth::{
+    Finished, InnerAcceptor, InnerConnector, InnerTls, InnerTlsError, SignError, VerifyError,
+};
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error};
