@@ -36,8 +36,12 @@ impl NameServer {
         std::thread::spawn(move || {
             let mut buffer = [0_u8; 1500];
             while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
-                let Ok(query) = Message::from_vec(&buffer[..length]) else { continue };
-                let Some(answer) = answer(&zone, &query, &log) else { continue };
+                let Ok(query) = Message::from_vec(&buffer[..length]) else {
+                    continue;
+                };
+                let Some(answer) = answer(&zone, &query, &log) else {
+                    continue;
+                };
                 let _ = socket.send_to(&answer, peer);
             }
         });
@@ -53,7 +57,11 @@ impl NameServer {
 
 fn answer(zone: &Zone, query: &Message, log: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
     let question = query.queries.first()?.clone();
-    let name = question.name().to_ascii().trim_end_matches('.').to_lowercase();
+    let name = question
+        .name()
+        .to_ascii()
+        .trim_end_matches('.')
+        .to_lowercase();
     if let Ok(mut log) = log.lock() {
         log.push(format!("{} {name}", question.query_type()));
     }

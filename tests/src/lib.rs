@@ -4,4 +4,9 @@
 //! The demo plays its story with the same parts.
 
 pub mod dns;
+pub mod namespace;
+pub mod pcsc;
+pub mod person;
 pub mod process;
+pub mod server;
+pub mod story;

@@ -42,7 +42,11 @@ impl Running {
     /// # Errors
     /// The log cannot be made or the program cannot be started.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
-        let out = File::options().create(true).append(true).open(log).context("log file")?;
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .context("log file")?;
         let err = out.try_clone()?;
         let child = command
             .stdin(Stdio::null())
@@ -50,7 +54,11 @@ impl Running {
             .stderr(err)
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Self { child, name: name.into(), log: log.into() })
+        Ok(Self {
+            child,
+            name: name.into(),
+            log: log.into(),
+        })
     }
 
     /// The process id.
@@ -75,8 +83,9 @@ impl Running {
     /// # Errors
     /// The signal cannot be sent.
     pub fn signal(&self, signal: &str) -> Result<()> {
-        let status =
-            Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status()?;
+        let status = Command::new("kill")
+            .args([&format!("-{signal}"), &self.pid().to_string()])
+            .status()?;
         if !status.success() {
             bail!("kill -{signal} {} failed", self.name);
         }
@@ -115,7 +124,10 @@ impl Running {
                 bail!("{} ended before it printed {text:?}:\n{printed}", self.name);
             }
             if start.elapsed() > limit {
-                bail!("{} did not print {text:?} within {limit:?}:\n{printed}", self.name);
+                bail!(
+                    "{} did not print {text:?} within {limit:?}:\n{printed}",
+                    self.name
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -142,7 +154,11 @@ impl Drop for Running {
 ///
 /// # Errors
 /// It gave none in time.
-pub fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Option<T>) -> Result<T> {
+pub fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut check: impl FnMut() -> Option<T>,
+) -> Result<T> {
     let start = Instant::now();
     loop {
         if let Some(value) = check() {
@@ -224,5 +240,9 @@ pub fn run_limited(command: &mut Command, stdin: &str, limit: Duration) -> Resul
     // A background process may have inherited the pipes: do not wait for it for ever.
     let stdout = out.join().unwrap_or_default();
     let stderr = err.join().unwrap_or_default();
-    Ok(Output { status, stdout, stderr })
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
 }

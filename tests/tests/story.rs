@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The story of the demo, in every test run, over both ways to a card.
+
+use anyhow::{Result, bail};
+use lanyard_tests::namespace::in_own_namespace;
+use lanyard_tests::pcsc::Pcscd;
+use lanyard_tests::person::CardPath;
+use lanyard_tests::server::Ports;
+use lanyard_tests::story::{Setting, Step, play};
+
+fn tell(step: &Step) {
+    println!(
+        "{:>8.1} ms  {}  {}",
+        step.took.as_secs_f64() * 1e3,
+        if step.ok { "ok" } else { "FAILED" },
+        step.name
+    );
+}
+
+fn must_end_well(setting: &Setting<'_>) -> Result<()> {
+    let mut story = play(setting);
+    if !story.is_ok() {
+        let log = story
+            .server
+            .as_mut()
+            .map(|s| std::fs::read_to_string(s.log_file()).unwrap_or_default());
+        bail!(
+            "{:#}\nserver log:\n{}",
+            story.summary(),
+            log.unwrap_or_default()
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_story_over_pcsc() {
+    in_own_namespace("the_story_over_pcsc", || {
+        let dir = tempfile::tempdir()?;
+        let pcscd = Pcscd::start(dir.path(), 2)?;
+        must_end_well(&Setting {
+            folder: dir.path(),
+            ports: Ports::UNPRIVILEGED,
+            card_path: CardPath::Pcsc,
+            readers: [&pcscd.slot(0), &pcscd.slot(1)],
+            tell: &tell,
+        })
+    });
+}
+
+#[test]
+fn the_story_over_the_cards_own_sockets() {
+    in_own_namespace("the_story_over_the_cards_own_sockets", || {
+        let dir = tempfile::tempdir()?;
+        must_end_well(&Setting {
+            folder: dir.path(),
+            ports: Ports::UNPRIVILEGED,
+            card_path: CardPath::Socket,
+            readers: ["", ""],
+            tell: &tell,
+        })
+    });
+}
