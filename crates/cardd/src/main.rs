@@ -72,7 +72,6 @@ fn main() -> ExitCode {
 
 /// Tells a person what went wrong.
 fn tell(out: &mut dyn Write, problem: &Problem) -> ExitCode {
-    tracing::error!(code = problem.fault().code(), error = %problem.chain(), "cannot serve cards");
     // Nobody is left to be told that telling failed.
     let _ = writeln!(out, "{problem}");
     problem.exit_code()

@@ -161,4 +161,32 @@ mod tests {
         drop(stopper);
         thread.join().unwrap();
     }
+
+    /// vpcd writes the length and the body apart and lets Nagle's algorithm hold back the second:
+    /// without quick acknowledgement each command takes 40 ms and more.
+    #[test]
+    fn a_reader_that_writes_in_two_pieces_is_answered_at_once() {
+        const COMMANDS: u32 = 100;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address: VpcdAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let (stopper, stop) = stop_pair().unwrap();
+        let card: SharedKeeper = Arc::new(Mutex::new(blank().0));
+        let thread = thread::spawn(move || run(&address, &card, &stop));
+        let (mut reader, _) = listener.accept().unwrap();
+        let began = Instant::now();
+        for _ in 0..COMMANDS {
+            reader.write_all(&[0, 4]).unwrap();
+            reader.write_all(&[0, 0x20, 0, 0x80]).unwrap();
+            let mut answer = [0; 4];
+            reader.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, [0, 2, 0x63, 0xC3]);
+        }
+        let each = began.elapsed() / COMMANDS;
+        assert!(
+            each < Duration::from_millis(15),
+            "{each:?} for each command"
+        );
+        drop(stopper);
+        thread.join().unwrap();
+    }
 }
