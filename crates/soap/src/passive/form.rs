@@ -187,18 +187,21 @@ fn tags(html: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The value of an attribute in quotes, unescaped.
+/// The value of an attribute, unescaped.
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let mut rest = tag;
     loop {
         let (before, after) = rest.split_once('=')?;
-        let found = before
+        let key = before
             .trim_end()
-            .rsplit(|c: char| c.is_ascii_whitespace() || c == '"' || c == '\'');
-        let key = found.into_iter().next().unwrap_or("");
+            .rsplit([' ', '\t', '\r', '\n', '"', '\''])
+            .next()
+            .unwrap_or("");
         let after = after.trim_start();
-        let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        let (value, tail) = after.get(1..)?.split_once(quote)?;
+        let (value, tail) = match after.strip_prefix(['"', '\'']) {
+            Some(quoted) => quoted.split_once(after.chars().next()?)?,
+            None => after.split_at(after.find(char::is_whitespace).unwrap_or(after.len())),
+        };
         if key.eq_ignore_ascii_case(name) {
             return Some(unescape(value));
         }

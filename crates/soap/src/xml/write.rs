@@ -148,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_back_as_it_was(text in "[^\\p{Cc}\\p{Cs}\u{FFFE}\u{FFFF}]{0,60}", line in "[\t\r\n a-z]{0,12}") {
+        fn any_text_comes_back_as_it_was(text in "[^\\p{Cc}\u{FFFE}\u{FFFF}]{0,60}", line in "[\t\r\n a-z]{0,12}") {
             let value = format!("{text}{line}");
             let mut xml = XmlWriter::new();
             xml.leaf("a", &[("k", &value)], &value);
