@@ -408,3 +408,82 @@ fn read_extensions(list: Option<&[Extension]>) -> Result<(Option<u64>, Option<Ke
     }
     Ok((number, key_id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::CertificateSpec;
+    use crate::extensions::Extensions;
+    use crate::signer::SoftwareKey;
+    use time::macros::datetime;
+
+    fn list() -> (SoftwareKey, Crl) {
+        let key = SoftwareKey::generate().unwrap();
+        let name = DistinguishedName::from_common_name("Root").unwrap();
+        let issuer = CertificateSpec {
+            serial: Serial::from_random([1; 16]),
+            issuer: name.clone(),
+            subject: name,
+            not_before: datetime!(2026-11-22 0:00 UTC),
+            not_after: datetime!(2027-11-22 0:00 UTC),
+            public_key: key.public_key().clone(),
+            extensions: Extensions::default(),
+        };
+        let spec = CrlSpec {
+            number: 1,
+            this_update: datetime!(2026-11-22 12:00 UTC),
+            next_update: datetime!(2026-11-24 12:00 UTC),
+            entries: Vec::new(),
+        };
+        let list = spec.sign(&issuer.sign(&key).unwrap(), &key).unwrap();
+        (key, list)
+    }
+
+    /// The list with something about it bent, signed again.
+    fn bent(bend: impl FnOnce(&mut TbsCertList)) -> Result<Crl, CrlError> {
+        let (key, list) = list();
+        let signed = signed::split(list.der()).unwrap();
+        let mut raw = TbsCertList::from_der(signed.to_be_signed).unwrap();
+        bend(&mut raw);
+        let der = raw.to_der().unwrap();
+        let signature = key.sign(&der).unwrap();
+        Crl::from_der(&signed::join(&der, key.algorithm(), &signature).unwrap())
+    }
+
+    #[test]
+    fn a_list_without_a_next_update_is_refused() {
+        assert!(bent(|_| {}).is_ok());
+        assert_eq!(
+            bent(|raw| raw.next_update = None).unwrap_err(),
+            CrlError::NoNextUpdate
+        );
+    }
+
+    #[test]
+    fn an_empty_list_has_no_list_inside() {
+        let (_, list) = list();
+        let signed = signed::split(list.der()).unwrap();
+        let raw = TbsCertList::from_der(signed.to_be_signed).unwrap();
+        assert_eq!(raw.revoked_certificates, None);
+        assert_eq!(list.entries(), []);
+    }
+
+    #[test]
+    fn a_number_too_large_to_hold_is_none() {
+        let number = CrlNumber(Uint::new(&[1; 9]).unwrap());
+        let bend = |raw: &mut TbsCertList| {
+            let mut list = Vec::new();
+            push(&mut list, CrlNumber::OID, false, &number).unwrap();
+            raw.crl_extensions = Some(list);
+        };
+        assert_eq!(bent(bend).unwrap().number(), None);
+    }
+
+    #[test]
+    fn reasons_survive_text_and_back() {
+        for reason in RevocationReason::ALL {
+            assert_eq!(reason.as_str().parse(), Ok(reason));
+        }
+        assert_eq!("lost".parse::<RevocationReason>(), Err(UnknownReason));
+    }
+}

@@ -217,3 +217,50 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
     }
     <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extensions::encode;
+
+    #[test]
+    fn an_extension_that_comes_twice_is_refused() {
+        let model = Extensions {
+            ekus: vec![Eku::CLIENT_AUTH],
+            ..Extensions::default()
+        };
+        let once = encode(&model, false).unwrap();
+        assert_eq!(decode(&once), Ok(model));
+        let twice = [once.clone(), once].concat();
+        assert_eq!(
+            decode(&twice),
+            Err(ExtensionError::Repeated(Oid(ExtendedKeyUsage::OID)))
+        );
+    }
+
+    #[test]
+    fn extensions_and_entries_are_read_up_to_the_limit_and_not_one_more() {
+        let usages = |count: u32| {
+            let numbers = (0..count).map(|number| Oid::from_arcs([1, 3, 6, number]).unwrap());
+            Extensions {
+                ekus: numbers.map(Eku).collect(),
+                ..Extensions::default()
+            }
+        };
+        let limit = ENTRIES_MAX as u32;
+        assert!(decode(&encode(&usages(limit), false).unwrap()).is_ok());
+        assert_eq!(
+            decode(&encode(&usages(limit + 1), false).unwrap()),
+            Err(ExtensionError::TooMany)
+        );
+
+        let unknown = |number: usize| Extension {
+            extn_id: Oid::from_arcs([1, 3, 7, number as u32]).unwrap().0,
+            critical: false,
+            extn_value: der::asn1::OctetString::new(*b"x").unwrap(),
+        };
+        let many: Vec<Extension> = (0..=EXTENSIONS_MAX).map(unknown).collect();
+        assert!(decode(&many[1..]).is_ok());
+        assert_eq!(decode(&many), Err(ExtensionError::TooMany));
+    }
+}
