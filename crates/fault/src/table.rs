@@ -123,6 +123,7 @@ faults! {
     DoctorFound = 1722, "The server's installation has faults.", "Follow the steps given with each of them.";
     SecretInput = 1723, "The secret could not be read.", "Type it at the prompt, or give a file descriptor that is open for reading.";
     PortUnusable = 1724, "A port that the server needs cannot be used.", "Check the address; ports below 1024 need the capability CAP_NET_BIND_SERVICE or root.";
+    ServerNotRunning = 1725, "No server is running on this data directory.", "Start it with 'lanyard-server serve', or name the right directory with --data.";
     // 1800: local files, agent, command line.
     NoSession = 1801, "Nobody is signed in here.", "Sign in first: 'lanyard sign-in'.";
     AgentUnreachable = 1802, "The background process does not answer.", "Run 'lanyard exit' and sign in again.";
