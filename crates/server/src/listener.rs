@@ -40,7 +40,7 @@ pub async fn serve_tls<H, F>(
     let mut tasks = JoinSet::new();
     loop {
         let (stream, peer) = tokio::select! {
-            _ = stop.wait_for(|s| *s) => break,
+            () = stopped(&mut stop) => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -60,14 +60,18 @@ pub async fn serve_tls<H, F>(
         let handshakes = Arc::clone(&handshakes);
         let handler = handler.clone();
         tasks.spawn(async move {
-            let Ok(permit) = handshakes.acquire_owned().await else { return };
+            let Ok(permit) = handshakes.acquire_owned().await else {
+                return;
+            };
             let _ = stream.set_nodelay(true);
             let limit = Duration::from_secs(HANDSHAKE_TIMEOUT_SECS);
             let shaken = tokio::time::timeout(limit, acceptor.accept(stream)).await;
             drop(permit);
             match shaken {
                 Ok(Ok(stream)) => handler(stream, peer).await,
-                Ok(Err(error)) => tracing::info!(listener = name, %peer, %error, "TLS handshake failed"),
+                Ok(Err(error)) => {
+                    tracing::info!(listener = name, %peer, %error, "TLS handshake failed")
+                }
                 Err(_) => tracing::info!(listener = name, %peer, "TLS handshake took too long"),
             }
         });
@@ -88,7 +92,7 @@ pub async fn serve_plain<H, F>(
     let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            _ = stop.wait_for(|s| *s) => break,
+            () = stopped(&mut stop) => break,
             accepted = listener.accept() => accepted,
         };
         while tasks.try_join_next().is_some() {}
@@ -107,9 +111,21 @@ pub async fn serve_plain<H, F>(
     drain(name, tasks).await;
 }
 
+/// Waits until the server is to stop.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that whoever could say so is gone: that is a stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 async fn drain(name: &'static str, mut tasks: JoinSet<()>) {
     let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_secs(DRAIN_SECS), all).await.is_err() {
-        tracing::info!(listener = name, "closing the connections that are still open");
+    if tokio::time::timeout(Duration::from_secs(DRAIN_SECS), all)
+        .await
+        .is_err()
+    {
+        tracing::info!(
+            listener = name,
+            "closing the connections that are still open"
+        );
     }
 }

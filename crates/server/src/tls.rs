@@ -55,10 +55,24 @@ impl Identity {
     pub fn load(chain: &Path, key: &Path) -> Result<Self, IdentityError> {
         let certificates = CertificateDer::pem_file_iter(chain)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|source| IdentityError::Chain { path: chain.into(), source })?;
-        let key = PrivateKeyDer::from_pem_file(key)
-            .map_err(|source| IdentityError::Key { path: key.into(), source })?;
-        Ok(Self { chain: certificates, key })
+            .map_err(|source| IdentityError::Chain {
+                path: chain.into(),
+                source,
+            })?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|source| IdentityError::Key {
+            path: key.into(),
+            source,
+        })?;
+        Ok(Self {
+            chain: certificates,
+            key,
+        })
+    }
+
+    /// Chain and key.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (self.chain, self.key)
     }
 }
 
@@ -95,8 +109,10 @@ pub fn card_config(
     hints: Vec<DistinguishedName>,
 ) -> Result<ServerConfig, IdentityError> {
     let provider = provider();
-    let verifier =
-        Arc::new(ProvesPossession { algorithms: provider.signature_verification_algorithms, hints });
+    let verifier = Arc::new(ProvesPossession {
+        algorithms: provider.signature_verification_algorithms,
+        hints,
+    });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(IdentityError::Mismatch)?

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Chat certificates: earned by a card, bound to it, and over with it.
+
+use crate::app::App;
+use crate::federation::standing::Standing;
+use lanyard_authority::{
+    Actor, Grant, IssueError, NoRandomness, Order, PrepareError, SerialSeed, SignInAddress, Status,
+};
+use lanyard_fault::Fault;
+use lanyard_x509::{Certificate, Csr, CsrError};
+use time::{Duration, OffsetDateTime};
+
+/// Why there is no chat certificate.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// A reason that the person is told.
+    #[error("{0}")]
+    Refused(Fault),
+    /// No random numbers.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// The authority failed.
+    #[error(transparent)]
+    Issue(IssueError),
+}
+
+/// Issues a chat certificate for the key of a request. Waits for the disk.
+///
+/// # Errors
+/// As [`ChatError`] tells.
+pub fn issue(
+    app: &App,
+    standing: &Standing,
+    csr: &Csr,
+    now: OffsetDateTime,
+) -> Result<Certificate, ChatError> {
+    let account = &standing.account;
+    // A session without a card would need a certificate that is bound to nothing.
+    let card = standing
+        .card
+        .as_ref()
+        .ok_or(ChatError::Refused(Fault::CardRequired))?;
+    let hours = app
+        .directory
+        .load()
+        .policy_of(account)
+        .chat_certificate_hours;
+    let sid: lanyard_x509::Sid = account
+        .id
+        .as_str()
+        .parse()
+        .map_err(|_| ChatError::Refused(Fault::AccountUnknown))?;
+    let address: SignInAddress = account
+        .sip_address
+        .as_str()
+        .parse()
+        .map_err(|_| ChatError::Refused(Fault::AddressMalformed))?;
+    let order = Order {
+        grant: Grant::ChatUser {
+            account: sid.clone(),
+            address,
+            card_certificate: card.serial,
+            lifetime: Duration::hours(i64::from(hours)),
+        },
+        key: csr.public_key().clone(),
+        requester: Actor::Person(sid),
+        approver: Actor::System("policy".into()),
+    };
+    match app
+        .authority
+        .issue(order, SerialSeed::draw()?, Status::Active, now)
+    {
+        Ok(issued) => Ok(issued.certificate),
+        Err(IssueError::Prepare(error)) => match refusal(&error) {
+            Some(fault) => Err(ChatError::Refused(fault)),
+            None => Err(ChatError::Issue(error.into())),
+        },
+        Err(error) => Err(ChatError::Issue(error)),
+    }
+}
+
+/// The reasons that are the card's: it may have been withdrawn since it was checked.
+fn refusal(error: &PrepareError) -> Option<Fault> {
+    match error {
+        PrepareError::NotACardCertificate(_) | PrepareError::OtherAccount(_) => {
+            Some(Fault::CardCertificateForeign)
+        }
+        PrepareError::CardNotActive { .. } => Some(Fault::CardCertificateRevoked),
+        PrepareError::CardExpired { .. } => Some(Fault::CardCertificateExpired),
+        _ => None,
+    }
+}
+
+/// What a person is told about a request that was refused.
+#[must_use]
+pub fn csr_fault(error: &CsrError) -> Fault {
+    match error {
+        CsrError::TooLarge => Fault::RequestTooLarge,
+        CsrError::Key(_) => Fault::RequestKeyWeak,
+        CsrError::Signature(_) => Fault::RequestSignature,
+        _ => Fault::RequestMalformed,
+    }
+}

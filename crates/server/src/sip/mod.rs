@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! SIP over TLS: connections, their authentication, and the hub behind them.
+
+pub mod connection;
+pub mod core;
+pub mod people;
+pub mod signin;

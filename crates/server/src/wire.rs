@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the listeners that clients see are started.
+
+use crate::app::App;
+use crate::config::Config;
+use crate::desk;
+use crate::federation::{self, CardTrust};
+use crate::listener::{self, SharedTls};
+use crate::sip::connection;
+use crate::sip::core::{CoreSessions, SipCore};
+use crate::sip::people::DirectoryPeople;
+use crate::sip::signin::SipShared;
+use crate::tls::{self, Identity, IdentityError};
+use crate::web::http::{self, Peer};
+use crate::web::tickets::{Audiences, Tickets};
+use crate::web::urls::{CERT_PROV_PATH, Urls};
+use crate::web::{self, Web};
+use arc_swap::ArcSwap;
+use axum::Router;
+use lanyard_presence::{Hub, HubConfig};
+use lanyard_sip_auth::{InnerTlsError, tls12};
+use lanyard_soap::ticket::{AudienceError, TicketKeyError};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::time_provider::DefaultTimeProvider;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// The listeners, bound before anything is started, so that a port in use is known at once.
+#[derive(Debug)]
+pub struct Listeners {
+    /// SIP over TLS.
+    pub sip: TcpListener,
+    /// HTTPS.
+    pub https: TcpListener,
+    /// HTTPS with the card's certificate.
+    pub card: TcpListener,
+    /// Plain HTTP.
+    pub http: TcpListener,
+}
+
+/// Why the listeners could not be started.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Chain or key of the listeners cannot be used.
+    #[error("the certificate of the listeners cannot be used")]
+    Identity(#[from] IdentityError),
+    /// The verifier of chat certificates cannot be made.
+    #[error("the issuing authority cannot verify chat certificates")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+    /// The root certificate is no trust anchor.
+    #[error("the root certificate is not usable")]
+    Root(#[source] rustls::Error),
+    /// The inner handshake cannot be set up.
+    #[error("the inner handshake cannot be set up")]
+    Inner(#[from] InnerTlsError),
+    /// No random numbers.
+    #[error("no random numbers")]
+    Random,
+    /// No ticket key.
+    #[error(transparent)]
+    TicketKey(#[from] TicketKeyError),
+    /// The host name makes no address.
+    #[error("the host name makes no address")]
+    Audience(#[from] AudienceError),
+}
+
+/// The TLS configurations of the three listeners, exchanged together on reload.
+struct TlsSet {
+    sip: SharedTls,
+    https: SharedTls,
+    card: SharedTls,
+}
+
+impl TlsSet {
+    fn load(app: &App, config: &Config) -> Result<[rustls::ServerConfig; 3], IdentityError> {
+        let identity = identity(app, config)?;
+        let issuing = app.authority.issuing().to_rustls();
+        let hints = webpki::anchor_from_trusted_cert(&issuing)
+            .map(|anchor| rustls::DistinguishedName::in_sequence(&anchor.subject))
+            .into_iter()
+            .collect();
+        let mut https = tls::plain_config(&identity)?;
+        https.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut card = tls::card_config(&identity, hints)?;
+        card.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok([tls::plain_config(&identity)?, https, card])
+    }
+
+    fn new(configs: [rustls::ServerConfig; 3]) -> Self {
+        let [sip, https, card] = configs.map(|config| Arc::new(ArcSwap::from_pointee(config)));
+        Self { sip, https, card }
+    }
+}
+
+fn identity(app: &App, config: &Config) -> Result<Identity, IdentityError> {
+    Identity::load(
+        &app.data.resolve(&config.tls.certificate),
+        &app.data.resolve(&config.tls.key),
+    )
+}
+
+/// Starts serving clients. The returned task ends after [`App::stopping`] has become true and the
+/// open connections have been closed.
+///
+/// # Errors
+/// When nothing was started.
+pub async fn start(
+    app: Arc<App>,
+    listeners: Listeners,
+) -> Result<tokio::task::JoinHandle<()>, WireError> {
+    let config = app.config.load_full();
+    let urls = Urls::new(
+        config.server.host.as_str(),
+        config.https_port(),
+        config.card_port(),
+        config.http_port(),
+    );
+    let tls = TlsSet::new(TlsSet::load(&app, &config)?);
+    let core = hub(&app, &config)?;
+    let shared = Arc::new(SipShared {
+        settings: Arc::new(inner_settings(&app, &config, &urls)?),
+        idle: Duration::from_secs(u64::from(config.limits.sip_idle_secs)),
+        core: Arc::clone(&core),
+        app: Arc::clone(&app),
+    });
+    let authority = &app.authority;
+    let web = Arc::new(Web {
+        audiences: Audiences::new(&urls)?,
+        tickets: Tickets::new(OffsetDateTime::now_utc())?,
+        trust: CardTrust::new(authority.issuing().clone(), authority.root().clone()),
+        urls,
+        app: Arc::clone(&app),
+    });
+    app.set_sessions(Arc::new(CoreSessions(Arc::clone(&core))));
+    let swapped = [
+        Arc::clone(&tls.sip),
+        Arc::clone(&tls.https),
+        Arc::clone(&tls.card),
+    ];
+    let reloading = Arc::downgrade(&app);
+    app.set_reload_tls(Box::new(move |config| {
+        let app = reloading
+            .upgrade()
+            .ok_or_else(|| "the server is stopping".to_owned())?;
+        let fresh = TlsSet::load(&app, config).map_err(|error| error.to_string())?;
+        for (shared, config) in swapped.iter().zip(fresh) {
+            shared.store(Arc::new(config));
+        }
+        Ok(())
+    }));
+    Ok(tokio::spawn(run(app, listeners, tls, shared, web)))
+}
+
+async fn run(
+    app: Arc<App>,
+    listeners: Listeners,
+    tls: TlsSet,
+    shared: Arc<SipShared>,
+    web: Arc<Web>,
+) {
+    let stop = app.stopping();
+    let core = Arc::clone(&shared.core);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&core).run_timers(stop.clone()));
+    {
+        let stop = stop.clone();
+        let watched = app.stopping();
+        tasks.spawn(listener::serve_tls(
+            "sip",
+            listeners.sip,
+            tls.sip,
+            watched,
+            move |stream, peer| connection::serve(Arc::clone(&shared), stream, peer, stop.clone()),
+        ));
+    }
+    let https = http::with_limits(web::router(&web).merge(desk::router(&web)));
+    tasks.spawn(serve_https(
+        "https",
+        listeners.https,
+        tls.https,
+        https,
+        app.stopping(),
+    ));
+    let card = http::with_limits(federation::pages::router(&web));
+    tasks.spawn(serve_https(
+        "card",
+        listeners.card,
+        tls.card,
+        card,
+        app.stopping(),
+    ));
+    let plain = http::with_limits(web::plain_router(&web));
+    let http_stop = stop.clone();
+    tasks.spawn(listener::serve_plain(
+        "http",
+        listeners.http,
+        app.stopping(),
+        move |stream, peer| {
+            let peer = Peer {
+                address: peer,
+                certificates: Arc::new(Vec::new()),
+            };
+            http::serve(stream, plain.clone(), peer, http_stop.clone())
+        },
+    ));
+    listener::stopped(&mut stop.clone()).await;
+    core.end_all_for_stop();
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn serve_https(
+    name: &'static str,
+    listener: TcpListener,
+    tls: SharedTls,
+    router: Router,
+    stop: tokio::sync::watch::Receiver<bool>,
+) {
+    let watched = stop.clone();
+    listener::serve_tls(name, listener, tls, watched, move |stream, address| {
+        let certificates: Vec<CertificateDer<'static>> = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .map(|chain| chain.iter().map(|der| der.clone().into_owned()).collect())
+            .unwrap_or_default();
+        let peer = Peer {
+            address,
+            certificates: Arc::new(certificates),
+        };
+        http::serve(stream, router.clone(), peer, stop.clone())
+    })
+    .await;
+}
+
+fn hub(app: &Arc<App>, config: &Config) -> Result<Arc<SipCore>, WireError> {
+    let mut seed = [0; 16];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| WireError::Random)?;
+    let number = u128::from_le_bytes(seed);
+    let seed = [number as u64, (number >> 64) as u64];
+    let host = config.server.host.as_str();
+    let domain = config
+        .server
+        .domains
+        .first()
+        .map_or(host, |domain| domain.as_str());
+    let mut hub_config = HubConfig::new(host, domain, seed);
+    hub_config.port = config.sip_port();
+    hub_config.domains = config
+        .server
+        .domains
+        .iter()
+        .map(|d| d.as_str().to_owned())
+        .collect();
+    let people = Box::new(DirectoryPeople(Arc::clone(app)));
+    let hub = Hub::new(hub_config, people, crate::sip::core::now());
+    Ok(SipCore::new(hub, Arc::new(app.store.clone()), host))
+}
+
+/// The inner handshake trusts chat certificates of our own issuing authority. Which of them are
+/// still good is asked afterwards, of the registry.
+fn inner_settings(
+    app: &App,
+    config: &Config,
+    urls: &Urls,
+) -> Result<lanyard_sip_auth::server::Settings, WireError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in app.authority.chain() {
+        roots
+            .add(certificate.to_rustls())
+            .map_err(WireError::Root)?;
+    }
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider()).build()?;
+    let (chain, key) = identity(app, config)?.into_parts();
+    let acceptor = tls12::Acceptor::new(chain, key, verifier, Arc::new(DefaultTimeProvider))?;
+    Ok(lanyard_sip_auth::server::Settings {
+        targetname: config.server.host.as_str().to_owned(),
+        sts_uri: urls.https(CERT_PROV_PATH),
+        acceptor: Box::new(acceptor),
+    })
+}
