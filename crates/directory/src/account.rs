@@ -57,7 +57,9 @@ impl FromStr for AccountDomain {
     fn from_str(text: &str) -> Result<Self, AccountIdError> {
         let rest = text.strip_prefix("S-1-5-21-").ok_or(AccountIdError)?;
         let numbers = decimal_parts(rest)?;
-        <[u32; 3]>::try_from(numbers).map(Self).map_err(|_| AccountIdError)
+        <[u32; 3]>::try_from(numbers)
+            .map(Self)
+            .map_err(|_| AccountIdError)
     }
 }
 
@@ -107,7 +109,9 @@ impl Serialize for AccountId {
 
 impl<'de> Deserialize<'de> for AccountId {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -212,7 +216,11 @@ fn decimal_parts(text: &str) -> Result<Vec<u32>, AccountIdError> {
         .map(|part| {
             let number: u32 = part.parse().map_err(|_| AccountIdError)?;
             // `+7` and `007` are other spellings of one id; an id has one spelling.
-            if number.to_string() == part { Ok(number) } else { Err(AccountIdError) }
+            if number.to_string() == part {
+                Ok(number)
+            } else {
+                Err(AccountIdError)
+            }
         })
         .collect()
 }
@@ -232,8 +240,12 @@ mod tests {
 
     #[test]
     fn an_id_has_one_spelling() {
-        for text in ["S-1-5-21-1-2-3-007", "S-1-5-21-+1-2-3-4", "S-1-5-21-1-2-3", "s-1-5-21-1-2-3-4"]
-        {
+        for text in [
+            "S-1-5-21-1-2-3-007",
+            "S-1-5-21-+1-2-3-4",
+            "S-1-5-21-1-2-3",
+            "s-1-5-21-1-2-3-4",
+        ] {
             assert_eq!(text.parse::<AccountId>(), Err(AccountIdError), "{text}");
         }
     }
@@ -241,7 +253,10 @@ mod tests {
     #[test]
     fn names_have_a_limit_and_no_line_breaks() {
         assert!(check_text(&"ü".repeat(TEXT_CHARS_MAX)).is_ok());
-        assert_eq!(check_text(&"ü".repeat(TEXT_CHARS_MAX + 1)), Err(TextError::TooLong));
+        assert_eq!(
+            check_text(&"ü".repeat(TEXT_CHARS_MAX + 1)),
+            Err(TextError::TooLong)
+        );
         assert_eq!(check_text("a\nb"), Err(TextError::Control));
         assert_eq!(check_text("  "), Err(TextError::Empty));
     }

@@ -62,7 +62,9 @@ impl FromStr for DomainName {
                 && label.len() <= LABEL_BYTES_MAX
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         if !text.split('.').all(good_label) {
             return Err(AddressError::Domain);
@@ -123,7 +125,10 @@ impl FromStr for SipAddress {
         let parts = split(text)?;
         let local = parts.local.to_ascii_lowercase();
         let at = local.len();
-        Ok(Self { text: format!("{local}@{}", parts.domain.as_str()), at })
+        Ok(Self {
+            text: format!("{local}@{}", parts.domain.as_str()),
+            at,
+        })
     }
 }
 
@@ -162,13 +167,19 @@ impl FromStr for Upn {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         split(text)?;
-        Ok(Self { text: text.to_owned(), key: text.to_ascii_lowercase() })
+        Ok(Self {
+            text: text.to_owned(),
+            key: text.to_ascii_lowercase(),
+        })
     }
 }
 
 impl From<&SipAddress> for Upn {
     fn from(address: &SipAddress) -> Self {
-        Self { text: address.text.clone(), key: address.text.clone() }
+        Self {
+            text: address.text.clone(),
+            key: address.text.clone(),
+        }
     }
 }
 
@@ -253,7 +264,10 @@ fn split(text: &str) -> Result<Parts<'_>, AddressError> {
     if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
         return Err(AddressError::LocalDots);
     }
-    Ok(Parts { local, domain: domain.parse()? })
+    Ok(Parts {
+        local,
+        domain: domain.parse()?,
+    })
 }
 
 #[cfg(test)]
@@ -263,7 +277,11 @@ mod tests {
 
     #[test]
     fn an_address_is_lower_case_and_without_scheme() {
-        for text in ["Alice@Contoso.Test", "sip:alice@contoso.test", " SIP:ALICE@contoso.test "] {
+        for text in [
+            "Alice@Contoso.Test",
+            "sip:alice@contoso.test",
+            " SIP:ALICE@contoso.test ",
+        ] {
             let address: SipAddress = text.parse().unwrap();
             assert_eq!(address.as_str(), "alice@contoso.test");
             assert_eq!(address.user(), "alice");

@@ -100,7 +100,11 @@ impl FromStr for EnrolCode {
             *symbols.get_mut(filled).ok_or(CodeText)? = symbol;
             filled += 1;
         }
-        if filled == CODE_SYMBOLS { Ok(Self(symbols)) } else { Err(CodeText) }
+        if filled == CODE_SYMBOLS {
+            Ok(Self(symbols))
+        } else {
+            Err(CodeText)
+        }
     }
 }
 
@@ -172,7 +176,10 @@ impl StoredCode {
     /// # Errors
     /// When the code is refused.
     pub fn try_use(&mut self, code: &EnrolCode, now: OffsetDateTime) -> CodeVerdict {
-        if self.tries_since.is_some_and(|since| now >= since + CODE_TRY_WINDOW) {
+        if self
+            .tries_since
+            .is_some_and(|since| now >= since + CODE_TRY_WINDOW)
+        {
             self.tries_failed = 0;
             self.tries_since = None;
         }
@@ -219,7 +226,10 @@ mod tests {
     fn a_code_lives_24_hours() {
         let mut stored = StoredCode::new(&code(7), [1; CODE_SALT_BYTES], NOW);
         let late = NOW + CODE_LIFETIME;
-        assert_eq!(stored.clone().try_use(&code(7), late - Duration::SECOND), Ok(()));
+        assert_eq!(
+            stored.clone().try_use(&code(7), late - Duration::SECOND),
+            Ok(())
+        );
         assert_eq!(stored.try_use(&code(7), late), Err(CodeRefused::Expired));
     }
 
@@ -229,7 +239,10 @@ mod tests {
         for _ in 0..CODE_TRIES_MAX {
             assert_eq!(stored.try_use(&code(8), NOW), Err(CodeRefused::Wrong));
         }
-        assert_eq!(stored.try_use(&code(7), NOW), Err(CodeRefused::TooManyTries));
+        assert_eq!(
+            stored.try_use(&code(7), NOW),
+            Err(CodeRefused::TooManyTries)
+        );
         assert_eq!(stored.try_use(&code(7), NOW + CODE_TRY_WINDOW), Ok(()));
     }
 
@@ -244,7 +257,13 @@ mod tests {
     fn codes_are_read_as_people_type_them() {
         let code: EnrolCode = "ILO0-abcd-wxyz".parse().unwrap();
         assert_eq!(code.reveal(), "1100-ABCD-WXYZ");
-        for bad in ["", "ABCD-EFGH", "ABCD-EFGH-JKMN-P", "ABCD-EFGH-JKM!", "ABCD-EFGH-JKMU"] {
+        for bad in [
+            "",
+            "ABCD-EFGH",
+            "ABCD-EFGH-JKMN-P",
+            "ABCD-EFGH-JKM!",
+            "ABCD-EFGH-JKMU",
+        ] {
             assert_eq!(bad.parse::<EnrolCode>().unwrap_err(), CodeText, "{bad}");
         }
     }

@@ -17,7 +17,9 @@ pub enum GroupNameError {
     #[error("the name of a group has 1 to 64 characters")]
     Length,
     /// A character that is not allowed.
-    #[error("the name of a group starts with a letter or digit and holds letters, digits and . _ -")]
+    #[error(
+        "the name of a group starts with a letter or digit and holds letters, digits and . _ -"
+    )]
     Character,
 }
 
@@ -92,12 +94,18 @@ mod tests {
 
     #[test]
     fn names_are_lower_case_and_plain() {
-        assert_eq!("Sales-EU".parse::<GroupName>().unwrap().as_str(), "sales-eu");
+        assert_eq!(
+            "Sales-EU".parse::<GroupName>().unwrap().as_str(),
+            "sales-eu"
+        );
         assert_eq!("".parse::<GroupName>(), Err(GroupNameError::Length));
         assert_eq!("-x".parse::<GroupName>(), Err(GroupNameError::Character));
         assert_eq!("a b".parse::<GroupName>(), Err(GroupNameError::Character));
         let at_limit = "g".repeat(GROUP_NAME_BYTES_MAX);
         assert!(at_limit.parse::<GroupName>().is_ok());
-        assert_eq!(format!("{at_limit}g").parse::<GroupName>(), Err(GroupNameError::Length));
+        assert_eq!(
+            format!("{at_limit}g").parse::<GroupName>(),
+            Err(GroupNameError::Length)
+        );
     }
 }

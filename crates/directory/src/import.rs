@@ -17,7 +17,9 @@ pub const IMPORT_ROWS_MAX: usize = 100_000;
 /// How many faults are collected before reading stops.
 const IMPORT_FAULTS_MAX: usize = 100;
 
-const COLUMNS: [&str; 7] = ["address", "upn", "email", "name", "title", "phone", "groups"];
+const COLUMNS: [&str; 7] = [
+    "address", "upn", "email", "name", "title", "phone", "groups",
+];
 
 /// One account of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +123,10 @@ pub fn parse_import(bytes: &[u8]) -> Result<Vec<ImportRow>, Vec<ImportError>> {
         only(line, ImportFault::NotUtf8)
     })?;
 
-    let mut records = Records { rest: text, line: 1 };
+    let mut records = Records {
+        rest: text,
+        line: 1,
+    };
     let header = match records.next() {
         None => return Err(only(1, ImportFault::NoHeader)),
         Some(Err(error)) => return Err(vec![error]),
@@ -133,15 +138,21 @@ pub fn parse_import(bytes: &[u8]) -> Result<Vec<ImportRow>, Vec<ImportError>> {
     let mut faults = Vec::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
     for record in records {
-        let line = record.as_ref().map_or_else(|error| error.line, |record| record.line);
+        let line = record
+            .as_ref()
+            .map_or_else(|error| error.line, |record| record.line);
         let row = record.map_err(|error| error.fault).and_then(|record| {
             let account = read_row(&columns, &record)?;
-            for key in
-                [format!("address {}", account.sip_address), format!("upn {}", account.upn.key())]
-            {
+            for key in [
+                format!("address {}", account.sip_address),
+                format!("upn {}", account.upn.key()),
+            ] {
                 if let Some(first) = seen.get(&key) {
                     let value = key.split_once(' ').map_or(key.as_str(), |(_, value)| value);
-                    return Err(ImportFault::Repeated { value: value.to_owned(), first: *first });
+                    return Err(ImportFault::Repeated {
+                        value: value.to_owned(),
+                        first: *first,
+                    });
                 }
                 seen.insert(key, line);
             }
@@ -158,7 +169,11 @@ pub fn parse_import(bytes: &[u8]) -> Result<Vec<ImportRow>, Vec<ImportError>> {
             break;
         }
     }
-    if faults.is_empty() { Ok(rows) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(rows)
+    } else {
+        Err(faults)
+    }
 }
 
 fn read_header(header: &Record) -> Result<Vec<&'static str>, ImportFault> {
@@ -201,8 +216,10 @@ fn read_row(columns: &[&'static str], record: &Record) -> Result<NewAccount, Imp
             .map_err(|fault| ImportFault::Text { column, fault })
     };
 
-    let address: SipAddress =
-        field("address").unwrap_or_default().parse().map_err(ImportFault::Address)?;
+    let address: SipAddress = field("address")
+        .unwrap_or_default()
+        .parse()
+        .map_err(ImportFault::Address)?;
     let mut account = NewAccount::new(address);
     if let Some(upn) = field("upn") {
         account.upn = upn.parse().map_err(ImportFault::Upn)?;
@@ -264,8 +281,11 @@ impl Records<'_> {
     fn record(&mut self) -> Result<Vec<String>, ImportFault> {
         let mut fields = Vec::new();
         loop {
-            let field =
-                if self.rest.starts_with('"') { self.quoted()? } else { self.plain()? };
+            let field = if self.rest.starts_with('"') {
+                self.quoted()?
+            } else {
+                self.plain()?
+            };
             fields.push(field);
             match self.rest.chars().next() {
                 Some(',') => self.advance(1),
@@ -339,7 +359,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn faults(text: &str) -> Vec<String> {
-        parse_import(text.as_bytes()).unwrap_err().iter().map(ToString::to_string).collect()
+        parse_import(text.as_bytes())
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -354,7 +378,10 @@ mod tests {
         assert_eq!(rows[0].account.upn.as_str(), "a.smith@corp.test");
         assert_eq!(rows[0].account.email.as_str(), "Alice@mail.test");
         assert_eq!(rows[0].account.groups.len(), 2);
-        assert_eq!((rows[1].line, rows[1].account.upn.as_str()), (4, "bob@contoso.test"));
+        assert_eq!(
+            (rows[1].line, rows[1].account.upn.as_str()),
+            (4, "bob@contoso.test")
+        );
     }
 
     #[test]
@@ -379,7 +406,10 @@ mod tests {
     #[test]
     fn a_wrong_first_line_is_named() {
         assert_eq!(faults(""), ["line 1: the file is empty"]);
-        assert_eq!(faults("name\nx\n"), ["line 1: the column 'address' is missing"]);
+        assert_eq!(
+            faults("name\nx\n"),
+            ["line 1: the column 'address' is missing"]
+        );
         assert!(faults("address,colour\n")[0].contains("'colour' is no column"));
         assert!(faults("address,address\n")[0].contains("twice"));
     }
@@ -396,7 +426,10 @@ mod tests {
         bytes.resize(IMPORT_BYTES_MAX, b'\n');
         assert_eq!(parse_import(&bytes), Ok(Vec::new()));
         bytes.push(b'\n');
-        assert_eq!(parse_import(&bytes).unwrap_err()[0].fault, ImportFault::TooLarge);
+        assert_eq!(
+            parse_import(&bytes).unwrap_err()[0].fault,
+            ImportFault::TooLarge
+        );
     }
 
     proptest! {

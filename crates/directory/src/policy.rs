@@ -61,7 +61,10 @@ impl FromStr for CardKind {
     type Err = UnknownCardKind;
 
     fn from_str(text: &str) -> Result<Self, UnknownCardKind> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text.trim()).ok_or(UnknownCardKind)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text.trim())
+            .ok_or(UnknownCardKind)
     }
 }
 
@@ -86,13 +89,17 @@ impl CardKinds {
     /// The set with this kind added.
     #[must_use]
     pub fn with(self, kind: CardKind) -> Self {
-        Self { bits: self.bits | bit(kind) }
+        Self {
+            bits: self.bits | bit(kind),
+        }
     }
 
     /// What both sets hold.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
-        Self { bits: self.bits & other.bits }
+        Self {
+            bits: self.bits & other.bits,
+        }
     }
 
     /// Whether nothing is in the set.
@@ -103,7 +110,9 @@ impl CardKinds {
 
     /// The kinds in the set.
     pub fn iter(self) -> impl Iterator<Item = CardKind> {
-        CardKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+        CardKind::ALL
+            .into_iter()
+            .filter(move |kind| self.contains(*kind))
     }
 }
 
@@ -189,7 +198,10 @@ impl GroupPolicy {
     /// When a field is out of bounds or two fields contradict each other.
     pub fn check(&self) -> Result<(), PolicyError> {
         let bounds = CHAT_CERTIFICATE_HOURS_MIN..=CHAT_CERTIFICATE_HOURS_MAX;
-        if self.chat_certificate_hours.is_some_and(|hours| !bounds.contains(&hours)) {
+        if self
+            .chat_certificate_hours
+            .is_some_and(|hours| !bounds.contains(&hours))
+        {
             return Err(PolicyError::ChatCertificateHours);
         }
         if self.card_required == Some(true) && self.password_allowed == Some(true) {
@@ -204,7 +216,9 @@ impl GroupPolicy {
         Self {
             card_required: change.card_required.or(self.card_required),
             password_allowed: change.password_allowed.or(self.password_allowed),
-            chat_certificate_hours: change.chat_certificate_hours.or(self.chat_certificate_hours),
+            chat_certificate_hours: change
+                .chat_certificate_hours
+                .or(self.chat_certificate_hours),
             card_kinds: change.card_kinds.or(self.card_kinds),
         }
     }
@@ -271,7 +285,9 @@ impl EffectivePolicy {
         Self {
             card_required,
             password_allowed: !card_required
-                && fields.password_allowed.unwrap_or(Self::SAFE.password_allowed),
+                && fields
+                    .password_allowed
+                    .unwrap_or(Self::SAFE.password_allowed),
             chat_certificate_hours: fields
                 .chat_certificate_hours
                 .unwrap_or(Self::SAFE.chat_certificate_hours),
@@ -363,12 +379,20 @@ mod tests {
             password_allowed: Some(true),
             ..GroupPolicy::default()
         };
-        assert_eq!(both.check(), Err(PolicyError::CardRequiredAndPasswordAllowed));
+        assert_eq!(
+            both.check(),
+            Err(PolicyError::CardRequiredAndPasswordAllowed)
+        );
     }
 
     #[test]
     fn kinds_read_as_they_are_written() {
-        for text in ["none", "physical", "physical,virtual-file", "physical,virtual-tpm,virtual-file"] {
+        for text in [
+            "none",
+            "physical",
+            "physical,virtual-file",
+            "physical,virtual-tpm,virtual-file",
+        ] {
             assert_eq!(text.parse::<CardKinds>().unwrap().to_string(), text);
         }
         assert_eq!("wooden".parse::<CardKinds>(), Err(UnknownCardKind));
@@ -381,9 +405,16 @@ mod tests {
             proptest::option::of(1u16..=168),
             proptest::option::of((0u8..8).prop_map(|bits| CardKinds { bits })),
         )
-            .prop_map(|(card_required, password_allowed, chat_certificate_hours, card_kinds)| {
-                GroupPolicy { card_required, password_allowed, chat_certificate_hours, card_kinds }
-            })
+            .prop_map(
+                |(card_required, password_allowed, chat_certificate_hours, card_kinds)| {
+                    GroupPolicy {
+                        card_required,
+                        password_allowed,
+                        chat_certificate_hours,
+                        card_kinds,
+                    }
+                },
+            )
     }
 
     proptest! {

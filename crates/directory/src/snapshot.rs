@@ -33,7 +33,10 @@ impl Snapshot {
         let mut snapshot = Self {
             domains,
             default_policy,
-            policies: groups.into_iter().map(|group| (group.name, group.policy)).collect(),
+            policies: groups
+                .into_iter()
+                .map(|group| (group.name, group.policy))
+                .collect(),
             ..Self::default()
         };
         for account in accounts {
@@ -48,8 +51,10 @@ impl Snapshot {
             self.by_address.remove(&old.sip_address);
             self.by_upn.remove(old.upn.key());
         }
-        self.by_address.insert(account.sip_address.clone(), account.id.clone());
-        self.by_upn.insert(account.upn.key().to_owned(), account.id.clone());
+        self.by_address
+            .insert(account.sip_address.clone(), account.id.clone());
+        self.by_upn
+            .insert(account.upn.key().to_owned(), account.id.clone());
         self.by_id.insert(account.id.clone(), Arc::new(account));
     }
 
@@ -125,7 +130,10 @@ impl Snapshot {
     /// What holds for this person.
     #[must_use]
     pub fn policy_of(&self, account: &Account) -> EffectivePolicy {
-        let groups = account.groups.iter().filter_map(|group| self.policies.get(group));
+        let groups = account
+            .groups
+            .iter()
+            .filter_map(|group| self.policies.get(group));
         EffectivePolicy::of(&self.default_policy, groups)
     }
 }
@@ -140,7 +148,9 @@ impl Directory {
     /// A directory that starts with this snapshot.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { current: ArcSwap::from_pointee(snapshot) }
+        Self {
+            current: ArcSwap::from_pointee(snapshot),
+        }
     }
 
     /// The snapshot of this moment. It does not change while it is held.
@@ -207,7 +217,10 @@ mod tests {
         let mut snapshot = Snapshot::default();
         let alice = account(0, "a@x.test", "a@x.test");
         assert!(snapshot.policy_of(&alice).card_required);
-        let relaxed = GroupPolicy { card_required: Some(false), ..GroupPolicy::default() };
+        let relaxed = GroupPolicy {
+            card_required: Some(false),
+            ..GroupPolicy::default()
+        };
         snapshot.put_group("sales".parse().unwrap(), relaxed);
         assert!(!snapshot.policy_of(&alice).card_required);
     }

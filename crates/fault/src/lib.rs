@@ -13,7 +13,9 @@ impl Fault {
     /// The row of this fault in the table.
     fn row(self) -> &'static Row {
         // Every variant has exactly one row: the macro that makes the enum makes the table.
-        ROWS.iter().find(|row| row.fault == self).unwrap_or(&ROWS[0])
+        ROWS.iter()
+            .find(|row| row.fault == self)
+            .unwrap_or(&ROWS[0])
     }
 
     /// The number behind `LY-`.
@@ -44,13 +46,21 @@ impl Fault {
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         let number: u16 = code.strip_prefix("LY-")?.parse().ok()?;
-        ROWS.iter().find(|row| row.number == number).map(|row| row.fault)
+        ROWS.iter()
+            .find(|row| row.number == number)
+            .map(|row| row.fault)
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.sentence(), self.next_step(), self.code())
+        write!(
+            f,
+            "{} {} ({})",
+            self.sentence(),
+            self.next_step(),
+            self.code()
+        )
     }
 }
 
@@ -75,7 +85,12 @@ mod tests {
     fn every_code_is_unique_and_found_again() {
         for row in ROWS {
             assert_eq!(Fault::from_code(&row.fault.code()), Some(row.fault));
-            assert_eq!(ROWS.iter().filter(|other| other.number == row.number).count(), 1);
+            assert_eq!(
+                ROWS.iter()
+                    .filter(|other| other.number == row.number)
+                    .count(),
+                1
+            );
         }
     }
 

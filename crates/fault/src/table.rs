@@ -79,6 +79,11 @@ faults! {
     RequestKeyWeak = 1404, "The key of the certificate request is too weak or of an unknown kind.", "Use P-256, P-384 or RSA with at least 2048 bits.";
     RequestTooLarge = 1405, "The request is too large.", "Send only the certificate request.";
     TooManyTries = 1406, "There were too many wrong tries.", "Wait a few minutes and try again.";
+    TemplateNotOffered = 1407, "This kind of certificate cannot be asked for here.", "Ask for the template SmartcardUser.";
+    RequestHashObsolete = 1408, "The certificate request is signed with an obsolete hash.", "Create it again with SHA-256 or better.";
+    RequestKeysEqual = 1409, "Both certificate requests are for the same key.", "Create two keys on the card and try again.";
+    EnrolmentMalformed = 1410, "The enrolment cannot be read.", "Send JSON as the description of the interface says.";
+    RequestKeyRefused = 1411, "This key cannot be certified.", "Create a new key on the card and try again.";
     EnrolmentUnavailable = 1420, "The enrolment service cannot be found.", "Name it with --server, or ask your administrator.";
     EnrolmentRefused = 1421, "The enrolment was refused.", "Tell your help desk the code.";
     EnrolmentAnswer = 1422, "The enrolment service answered in a way that is not understood.", "Tell your help desk the code.";

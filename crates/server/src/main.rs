@@ -1,3 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! To be built.
-fn main() {}
+//! `lanyard-server`: the program.
+
+fn main() -> std::process::ExitCode {
+    lanyard_server::cli::main()
+}

@@ -51,7 +51,10 @@ impl Tx<'_> {
         new: &NewAccount,
         now: OffsetDateTime,
     ) -> Result<Account, ChangeError> {
-        if self.exists("SELECT 1 FROM accounts WHERE sip_address = ?1", new.sip_address.as_str())? {
+        if self.exists(
+            "SELECT 1 FROM accounts WHERE sip_address = ?1",
+            new.sip_address.as_str(),
+        )? {
             return Err(ChangeError::AddressTaken(new.sip_address.clone()));
         }
         if self.exists("SELECT 1 FROM accounts WHERE upn_key = ?1", new.upn.key())? {
@@ -89,7 +92,10 @@ impl Tx<'_> {
     /// # Errors
     /// When there is no such account.
     pub fn set_enabled(&mut self, id: &AccountId, enabled: bool) -> Result<Account, ChangeError> {
-        self.update("UPDATE accounts SET enabled = ?2 WHERE sid = ?1", params![id.as_str(), enabled])?;
+        self.update(
+            "UPDATE accounts SET enabled = ?2 WHERE sid = ?1",
+            params![id.as_str(), enabled],
+        )?;
         self.account(id)
     }
 
@@ -117,13 +123,16 @@ impl Tx<'_> {
         find(self.connection, "a.sid = ?1", id.as_str())?.ok_or(ChangeError::UnknownAccount)
     }
 
-    fn update(
-        &self,
-        sql: &str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<(), ChangeError> {
-        let changed = self.connection.execute(sql, parameters).map_err(StoreError::from)?;
-        if changed == 1 { Ok(()) } else { Err(ChangeError::UnknownAccount) }
+    fn update(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), ChangeError> {
+        let changed = self
+            .connection
+            .execute(sql, parameters)
+            .map_err(StoreError::from)?;
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(ChangeError::UnknownAccount)
+        }
     }
 
     pub(crate) fn exists(&self, sql: &str, value: &str) -> Result<bool, StoreError> {
@@ -137,7 +146,12 @@ impl Tx<'_> {
             "UPDATE deployment SET accounts_made = accounts_made + 1
              RETURNING account_domain, accounts_made - 1 AS nth",
             [],
-            |fields| Ok((fields.parse::<AccountDomain>("account_domain")?, fields.number("nth")?)),
+            |fields| {
+                Ok((
+                    fields.parse::<AccountDomain>("account_domain")?,
+                    fields.number("nth")?,
+                ))
+            },
         )?;
         let (domain, nth) = row.ok_or(StoreError::NoRow("deployment"))?;
         domain.account(nth).ok_or(ChangeError::AccountsUsedUp)
@@ -151,7 +165,8 @@ impl DirectoryStore for Store {
     }
 
     fn account(&self, address: &SipAddress) -> Result<Option<Account>, StorageError> {
-        let found = self.read(|connection| find(connection, "a.sip_address = ?1", address.as_str()));
+        let found =
+            self.read(|connection| find(connection, "a.sip_address = ?1", address.as_str()));
         found.map_err(StorageError::from)
     }
 
@@ -160,12 +175,23 @@ impl DirectoryStore for Store {
     }
 
     fn default_policy(&self) -> Result<GroupPolicy, StorageError> {
-        self.read(groups::default_policy).map_err(StorageError::from)
+        self.read(groups::default_policy)
+            .map_err(StorageError::from)
     }
 }
 
-fn find(connection: &Connection, condition: &str, value: &str) -> Result<Option<Account>, StoreError> {
-    query_one(connection, "accounts", &format!("{SELECT} WHERE {condition}"), [value], read)
+fn find(
+    connection: &Connection,
+    condition: &str,
+    value: &str,
+) -> Result<Option<Account>, StoreError> {
+    query_one(
+        connection,
+        "accounts",
+        &format!("{SELECT} WHERE {condition}"),
+        [value],
+        read,
+    )
 }
 
 fn read(fields: &Fields<'_, '_>) -> Result<Account, StoreError> {

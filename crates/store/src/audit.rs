@@ -63,7 +63,11 @@ impl AuditLog for Store {
         });
         rows.map_err(storage)?
             .into_iter()
-            .map(|row| row.map_err(|seq| AuditLogError::Unreadable { seq: seq.unwrap_or_default() }))
+            .map(|row| {
+                row.map_err(|seq| AuditLogError::Unreadable {
+                    seq: seq.unwrap_or_default(),
+                })
+            })
             .collect()
     }
 
@@ -114,7 +118,10 @@ fn head(connection: &Connection) -> Result<Head, StoreError> {
         "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
         [],
         |fields| {
-            Ok(Head { seq: fields.number("seq")?, hash: EventHash(fields.bytes("hash")?) })
+            Ok(Head {
+                seq: fields.number("seq")?,
+                hash: EventHash(fields.bytes("hash")?),
+            })
         },
     )?;
     Ok(last.unwrap_or(Head::EMPTY))

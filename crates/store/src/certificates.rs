@@ -104,7 +104,8 @@ impl Tx<'_> {
                 completion.status.as_str()
             ])
             .map_err(storage)?;
-        self.audit(&completion.audit).map_err(RegistryError::from_store)?;
+        self.audit(&completion.audit)
+            .map_err(RegistryError::from_store)?;
         Ok(())
     }
 
@@ -154,7 +155,8 @@ impl Tx<'_> {
     }
 
     fn known(&self, serial: &Serial) -> Result<CertificateRow, RegistryError> {
-        self.certificate(serial)?.ok_or(RegistryError::UnknownSerial(*serial))
+        self.certificate(serial)?
+            .ok_or(RegistryError::UnknownSerial(*serial))
     }
 }
 

@@ -60,7 +60,9 @@ impl Tx<'_> {
                 })
             },
         )?;
-        let Some(mut stored) = stored else { return Ok(Err(CodeRefused::Wrong)) };
+        let Some(mut stored) = stored else {
+            return Ok(Err(CodeRefused::Wrong));
+        };
         let before = stored.clone();
         let verdict = stored.try_use(code, now);
         if stored != before {

@@ -19,7 +19,9 @@ impl Tx<'_> {
             return Err(ChangeError::GroupExists(name.clone()));
         }
         let insert = "INSERT INTO groups (name) VALUES (?1)";
-        self.connection.execute(insert, [name.as_str()]).map_err(StoreError::from)?;
+        self.connection
+            .execute(insert, [name.as_str()])
+            .map_err(StoreError::from)?;
         Ok(())
     }
 
@@ -78,7 +80,11 @@ impl Tx<'_> {
                 ],
             )
             .map_err(StoreError::from)?;
-        if changed == 1 { Ok(()) } else { Err(ChangeError::UnknownGroup(name.clone())) }
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(ChangeError::UnknownGroup(name.clone()))
+        }
     }
 
     /// Sets the default policy, all fields at once.
@@ -113,21 +119,42 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Group>, StoreError> {
         "members",
         "SELECT group_name, sid FROM members ORDER BY group_name, sid",
         [],
-        |fields| Ok((fields.parse::<GroupName>("group_name")?, fields.parse("sid")?)),
+        |fields| {
+            Ok((
+                fields.parse::<GroupName>("group_name")?,
+                fields.parse("sid")?,
+            ))
+        },
     )?;
     for (group, member) in pairs {
         members.entry(group).or_default().push(member);
     }
-    query_all(connection, "groups", "SELECT * FROM groups ORDER BY name", [], |fields| {
-        let name: GroupName = fields.parse("name")?;
-        let members = members.remove(&name).unwrap_or_default();
-        Ok(Group { members, policy: policy(fields)?, name })
-    })
+    query_all(
+        connection,
+        "groups",
+        "SELECT * FROM groups ORDER BY name",
+        [],
+        |fields| {
+            let name: GroupName = fields.parse("name")?;
+            let members = members.remove(&name).unwrap_or_default();
+            Ok(Group {
+                members,
+                policy: policy(fields)?,
+                name,
+            })
+        },
+    )
 }
 
 pub(crate) fn default_policy(connection: &Connection) -> Result<GroupPolicy, StoreError> {
-    query_one(connection, "default_policy", "SELECT * FROM default_policy", [], policy)?
-        .ok_or(StoreError::NoRow("default_policy"))
+    query_one(
+        connection,
+        "default_policy",
+        "SELECT * FROM default_policy",
+        [],
+        policy,
+    )?
+    .ok_or(StoreError::NoRow("default_policy"))
 }
 
 fn policy(fields: &Fields<'_, '_>) -> Result<GroupPolicy, StoreError> {

@@ -15,7 +15,10 @@ pub(crate) const SCHEMA_NEWEST: u32 = STEPS.len() as u32;
 pub(crate) fn refuse_newer(connection: &Connection) -> Result<(), StoreError> {
     let found = version(connection)?;
     if found > SCHEMA_NEWEST {
-        return Err(StoreError::SchemaNewer { found, supported: SCHEMA_NEWEST });
+        return Err(StoreError::SchemaNewer {
+            found,
+            supported: SCHEMA_NEWEST,
+        });
     }
     Ok(())
 }

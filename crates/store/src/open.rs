@@ -66,7 +66,11 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 /// The quick check of the whole file: structure, but not every index entry.
 pub(crate) fn quick_check(connection: &Connection) -> Result<(), StoreError> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict == "ok" { Ok(()) } else { Err(StoreError::Corrupt) }
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(StoreError::Corrupt)
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {

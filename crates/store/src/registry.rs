@@ -32,7 +32,8 @@ impl From<RegistryError> for Failure {
 impl Registry for Store {
     fn insert_prepared(&self, row: &PreparedRow) -> Result<(), RegistryError> {
         let row = row.clone();
-        self.write(move |tx| Ok(tx.insert_prepared(&row)?)).map_err(|Failure(error)| error)
+        self.write(move |tx| Ok(tx.insert_prepared(&row)?))
+            .map_err(|Failure(error)| error)
     }
 
     fn complete(&self, completions: &[Completion]) -> Result<(), RegistryError> {
@@ -141,14 +142,20 @@ impl Registry for Store {
 
     fn current_crl(&self) -> Result<Option<CrlRow>, RegistryError> {
         self.read(|connection| {
-            query_one(connection, "current_crl", "SELECT * FROM current_crl", [], |fields| {
-                Ok(CrlRow {
-                    number: fields.number("number")?,
-                    this_update: fields.time("this_update")?,
-                    next_update: fields.time("next_update")?,
-                    der: fields.raw("der")?,
-                })
-            })
+            query_one(
+                connection,
+                "current_crl",
+                "SELECT * FROM current_crl",
+                [],
+                |fields| {
+                    Ok(CrlRow {
+                        number: fields.number("number")?,
+                        this_update: fields.time("this_update")?,
+                        next_update: fields.time("next_update")?,
+                        der: fields.raw("der")?,
+                    })
+                },
+            )
         })
         .map_err(RegistryError::from_store)
     }

@@ -24,7 +24,8 @@ impl RosterStore for Store {
 
     fn apply(&self, change: &RosterChange) -> Result<(), RosterError> {
         let change = change.clone();
-        self.write(move |tx| Ok(tx.apply_roster(&change)?)).map_err(|Failure(error)| error)
+        self.write(move |tx| Ok(tx.apply_roster(&change)?))
+            .map_err(|Failure(error)| error)
     }
 }
 
@@ -53,7 +54,10 @@ impl Tx<'_> {
         if !self.exists("SELECT 1 FROM rosters WHERE sid = ?1", &sid)? {
             self.write_fresh(&sid)?;
         }
-        change.edits.iter().try_for_each(|edit| self.edit(&sid, edit))
+        change
+            .edits
+            .iter()
+            .try_for_each(|edit| self.edit(&sid, edit))
     }
 
     fn write_fresh(&self, sid: &str) -> Result<(), StoreError> {
@@ -174,8 +178,10 @@ impl Tx<'_> {
 /// The account behind an address; rosters hang on the id that never changes.
 fn account_of(connection: &Connection, person: &PersonUri) -> Result<String, StoreError> {
     let sql = "SELECT sid FROM accounts WHERE sip_address = ?1";
-    query_one(connection, "accounts", sql, [person.address()], |fields| fields.raw("sid"))?
-        .ok_or(StoreError::NoRow("accounts"))
+    query_one(connection, "accounts", sql, [person.address()], |fields| {
+        fields.raw("sid")
+    })?
+    .ok_or(StoreError::NoRow("accounts"))
 }
 
 fn load(connection: &Connection, sid: &str) -> Result<Option<Roster>, StoreError> {
@@ -186,7 +192,9 @@ fn load(connection: &Connection, sid: &str) -> Result<Option<Roster>, StoreError
         [sid],
         |fields| Ok((fields.number("delta")?, fields.number("last_group")?)),
     )?;
-    let Some((delta, last_group)) = counters else { return Ok(None) };
+    let Some((delta, last_group)) = counters else {
+        return Ok(None);
+    };
     Ok(Some(Roster {
         delta,
         last_group,
@@ -207,7 +215,14 @@ fn load(connection: &Connection, sid: &str) -> Result<Option<Roster>, StoreError
             |fields| {
                 let id = fields.number("id")?;
                 let name = fields.raw("name")?;
-                Ok((id, Group { id, name, external_uri: fields.raw("external_uri")? }))
+                Ok((
+                    id,
+                    Group {
+                        id,
+                        name,
+                        external_uri: fields.raw("external_uri")?,
+                    },
+                ))
             },
         )?
         .into_iter()
@@ -231,7 +246,14 @@ fn load(connection: &Connection, sid: &str) -> Result<Option<Roster>, StoreError
                 let uri = person(fields, "uri")?;
                 let display_name = fields.raw("display_name")?;
                 let acknowledged = fields.raw("acknowledged")?;
-                Ok((uri.clone(), Subscriber { uri, display_name, acknowledged }))
+                Ok((
+                    uri.clone(),
+                    Subscriber {
+                        uri,
+                        display_name,
+                        acknowledged,
+                    },
+                ))
             },
         )?
         .into_iter()
@@ -250,7 +272,13 @@ fn load_containers(
         [sid],
         |fields| {
             let version = fields.number("version")?;
-            Ok((fields.number("id")?, Container { version, members: Vec::new() }))
+            Ok((
+                fields.number("id")?,
+                Container {
+                    version,
+                    members: Vec::new(),
+                },
+            ))
         },
     )?
     .into_iter()
@@ -264,11 +292,21 @@ fn load_containers(
         |fields| {
             let kind = MemberKind::from_word(&fields.raw::<String>("kind")?)
                 .ok_or_else(|| fields.bad("kind"))?;
-            Ok((fields.number::<u32>("container")?, Member { kind, value: fields.raw("value")? }))
+            Ok((
+                fields.number::<u32>("container")?,
+                Member {
+                    kind,
+                    value: fields.raw("value")?,
+                },
+            ))
         },
     )?;
     for (container, member) in members {
-        containers.entry(container).or_default().members.push(member);
+        containers
+            .entry(container)
+            .or_default()
+            .members
+            .push(member);
     }
     Ok(containers)
 }

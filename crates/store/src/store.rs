@@ -77,7 +77,13 @@ impl Store {
             connection.query_row("SELECT count(*) FROM deployment", [], |_| Ok(()))?;
             Ok::<_, StoreError>(())
         })?;
-        Ok(Self { inner: Arc::new(Inner { writer: None, readers, path: path.to_owned() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer: None,
+                readers,
+                path: path.to_owned(),
+            }),
+        })
     }
 
     fn start(path: &Path, connection: Connection) -> Result<Self, StoreError> {
@@ -86,7 +92,9 @@ impl Store {
             readers: Pool::new(path.to_owned()),
             path: path.to_owned(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The file.
@@ -130,8 +138,9 @@ impl Store {
     pub fn check_integrity(&self) -> Result<Integrity, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
-            let faults: Vec<String> =
-                statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let faults: Vec<String> = statement
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
             let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
             let mut rows = statement.query([])?;
             let mut dangling = 0;

@@ -45,7 +45,9 @@ impl<'r, 's> Fields<'r, 's> {
     }
 
     pub(crate) fn parse<T: FromStr>(&self, column: &'static str) -> Result<T, StoreError> {
-        self.raw::<String>(column)?.parse().map_err(|_| self.bad(column))
+        self.raw::<String>(column)?
+            .parse()
+            .map_err(|_| self.bad(column))
     }
 
     pub(crate) fn parse_some<T: FromStr>(
@@ -53,7 +55,8 @@ impl<'r, 's> Fields<'r, 's> {
         column: &'static str,
     ) -> Result<Option<T>, StoreError> {
         let text = self.raw::<Option<String>>(column)?;
-        text.map(|text| text.parse().map_err(|_| self.bad(column))).transpose()
+        text.map(|text| text.parse().map_err(|_| self.bad(column)))
+            .transpose()
     }
 
     pub(crate) fn number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, StoreError> {
@@ -76,12 +79,17 @@ impl<'r, 's> Fields<'r, 's> {
         &self,
         column: &'static str,
     ) -> Result<[u8; N], StoreError> {
-        self.raw::<Vec<u8>>(column)?.try_into().map_err(|_| self.bad(column))
+        self.raw::<Vec<u8>>(column)?
+            .try_into()
+            .map_err(|_| self.bad(column))
     }
 
     /// The error that this column cannot be read.
     pub(crate) fn bad(&self, column: &'static str) -> StoreError {
-        StoreError::Row { table: self.table, what: column }
+        StoreError::Row {
+            table: self.table,
+            what: column,
+        }
     }
 
     fn moment(&self, column: &'static str, nanos: i64) -> Result<OffsetDateTime, StoreError> {
@@ -114,5 +122,7 @@ pub(crate) fn query_one<T>(
     parameters: impl rusqlite::Params,
     read: impl FnMut(&Fields<'_, '_>) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
-    Ok(query_all(connection, table, sql, parameters, read)?.into_iter().next())
+    Ok(query_all(connection, table, sql, parameters, read)?
+        .into_iter()
+        .next())
 }

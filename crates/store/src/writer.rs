@@ -38,7 +38,10 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || run(connection, &jobs))
             .map_err(StoreError::File)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
     }
 
     /// Queues work; `done` is called on the writer thread after the commit. Does not wait.
@@ -50,7 +53,11 @@ impl Writer {
         D: FnOnce(Result<T, E>) + Send + 'static,
     {
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        let job = Work { work: Some(work), outcome: None, done };
+        let job = Work {
+            work: Some(work),
+            outcome: None,
+            done,
+        };
         queue.try_send(Box::new(job)).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Overloaded,
             TrySendError::Disconnected(_) => StoreError::Closed,
@@ -69,7 +76,11 @@ impl Writer {
             let _ = answer.send(outcome);
         };
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        let job = Work { work: Some(work), outcome: None, done };
+        let job = Work {
+            work: Some(work),
+            outcome: None,
+            done,
+        };
         queue.send(Box::new(job)).map_err(|_| StoreError::Closed)?;
         wait.recv().map_err(|_| StoreError::Closed)?
     }
@@ -179,7 +190,9 @@ fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(),
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for job in group {
         transaction.execute_batch("SAVEPOINT job")?;
-        let mut tx = Tx { connection: &transaction };
+        let mut tx = Tx {
+            connection: &transaction,
+        };
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))).unwrap_or(false);
         // After some failures SQLite has taken the whole transaction back by itself; a full disk is
         // the one that is met in practice. What earlier members wrote is gone as well.

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Verbs on cards: a card is withdrawn in the database first, then its sessions end, then the new
+//! revocation list is made; only then the command returns.
+
+use lanyard_authority::audit::{Action, AuditLog};
+use lanyard_authority::{CardGuid, CertificateRow, ProfileName, RevokeError, Status};
+use lanyard_directory::{AccountId, SipAddress, Snapshot};
+use lanyard_fault::Fault;
+use lanyard_store::CertificateFilter;
+use lanyard_x509::{RevocationReason, Serial};
+use time::OffsetDateTime;
+
+use super::execute::Desk;
+use super::protocol::{CardLossReason, Reply};
+use super::view::{CardEnd, CardView, CertificateView};
+use crate::problem::{Problem, chain};
+use crate::sessions::{SessionEnd, SessionSelector};
+
+pub(super) fn list(desk: &Desk<'_>, address: Option<&SipAddress>) -> Result<Reply, Problem> {
+    let account = address.map(|address| desk.account(address)).transpose()?;
+    let cards = cards(desk, account.map(|account| account.id.clone()).as_ref())?;
+    Ok(Reply::Cards(
+        cards
+            .iter()
+            .map(|card| view(&desk.app.directory.load(), card))
+            .collect(),
+    ))
+}
+
+pub(super) fn end(desk: &Desk<'_>, named: &str, reason: CardLossReason) -> Result<Reply, Problem> {
+    let card = find(desk, named)?;
+    let now = OffsetDateTime::now_utc();
+    let (action, reason) = match reason {
+        CardLossReason::Lost => (Action::CardLost, RevocationReason::KeyCompromise),
+        CardLossReason::Compromised => (Action::CardRevoked, RevocationReason::KeyCompromise),
+        CardLossReason::Replaced => (Action::CardRevoked, RevocationReason::Superseded),
+        CardLossReason::NoLongerNeeded => {
+            (Action::CardRevoked, RevocationReason::CessationOfOperation)
+        }
+    };
+    let _lock = desk.change_lock();
+    let report = desk.entry(
+        action,
+        card.guid.to_string(),
+        &[
+            ("account", card.account().into()),
+            ("reason", reason.as_str().into()),
+        ],
+    );
+    desk.app
+        .store
+        .append(&report)
+        .map_err(super::audit::problem)?;
+    let withdrawn = desk
+        .app
+        .authority
+        .revoke_card(&card.guid, reason, desk.actor.clone(), now)
+        .map_err(revoke_problem)?;
+
+    // Whoever repeats the command wants to be sure, so sessions are looked for by every certificate
+    // of the card, not only by those that this call has withdrawn.
+    let mut serials: Vec<String> = withdrawn
+        .certificates
+        .iter()
+        .map(|row| row.serial.to_string())
+        .collect();
+    let taken_now = serials.clone();
+    serials.extend(card.rows.iter().map(|row| row.serial.to_string()));
+    serials.sort();
+    serials.dedup();
+    let which = SessionSelector::Certificates(serials);
+    let sessions_ended = desk.app.sessions().end(&which, SessionEnd::CardRevoked);
+
+    // The card is shut out already; a list that could not be made must not look like a failure of
+    // the whole, the server makes it again by itself.
+    let crl_number = match desk.app.authority.make_crl(now) {
+        Ok(crl) => crl.number(),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "the revocation list could not be made");
+            None
+        }
+    };
+    tracing::info!(card = %card.guid, sessions_ended, "a card was withdrawn");
+    let card = by_guid(desk, &card.guid)?;
+    Ok(Reply::CardEnd(CardEnd {
+        card: view(&desk.app.directory.load(), &card),
+        withdrawn: taken_now,
+        sessions_ended,
+        crl_number,
+    }))
+}
+
+pub(super) fn activate(desk: &Desk<'_>, named: &str) -> Result<Reply, Problem> {
+    let card = find(desk, named)?;
+    let refused = |detail: &str| Problem::with(Fault::CardStateRefused, detail);
+    let certificate = card
+        .sign_in()
+        .ok_or_else(|| refused("it holds no certificate"))?;
+    match certificate.status {
+        Status::Active => {}
+        Status::Issued => {
+            let _lock = desk.change_lock();
+            let now = OffsetDateTime::now_utc();
+            desk.app
+                .authority
+                .activate(&certificate.serial, desk.actor.clone(), now)?;
+        }
+        Status::Prepared => return Err(refused("its certificate was never signed")),
+        Status::Revoked => return Err(refused("its certificate was withdrawn for good")),
+    }
+    let card = by_guid(desk, &card.guid)?;
+    Ok(Reply::Card(view(&desk.app.directory.load(), &card)))
+}
+
+/// A card: all that was ever issued for it, newest first.
+struct Card {
+    guid: CardGuid,
+    rows: Vec<CertificateRow>,
+}
+
+impl Card {
+    /// The newest certificate that signs in.
+    fn sign_in(&self) -> Option<&CertificateRow> {
+        let signs_in = |row: &&CertificateRow| row.profile == ProfileName::SmartcardUser;
+        let signed = self
+            .rows
+            .iter()
+            .filter(signs_in)
+            .find(|row| row.status != Status::Prepared);
+        signed.or_else(|| self.rows.iter().find(signs_in))
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.sign_in()
+            .is_some_and(|row| matches!(row.status, Status::Issued | Status::Active))
+    }
+
+    fn account(&self) -> Option<String> {
+        self.rows
+            .iter()
+            .find_map(|row| row.account.as_ref())
+            .map(ToString::to_string)
+    }
+}
+
+/// The cards, those used last first.
+fn cards(desk: &Desk<'_>, account: Option<&AccountId>) -> Result<Vec<Card>, Problem> {
+    let filter = CertificateFilter {
+        account: account.map(ToString::to_string),
+        on_cards: true,
+        ..CertificateFilter::default()
+    };
+    let mut cards: Vec<Card> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for row in desk.app.store.certificates(&filter)? {
+        let Some(guid) = row.card_guid else { continue };
+        let place = *places.entry(guid).or_insert_with(|| {
+            cards.push(Card {
+                guid,
+                rows: Vec::new(),
+            });
+            cards.len() - 1
+        });
+        if let Some(card) = cards.get_mut(place) {
+            card.rows.push(row);
+        }
+    }
+    Ok(cards)
+}
+
+fn by_guid(desk: &Desk<'_>, guid: &CardGuid) -> Result<Card, Problem> {
+    let rows = desk.app.authority.registry().of_card(guid)?;
+    if rows.is_empty() {
+        let detail = format!("no certificate was issued for the card {guid}");
+        return Err(Problem::with(Fault::NotFound, detail));
+    }
+    Ok(Card { guid: *guid, rows })
+}
+
+/// The card that an administrator means: by its number, by the serial of a certificate on it, or by
+/// the address of a person who uses exactly one.
+fn find(desk: &Desk<'_>, named: &str) -> Result<Card, Problem> {
+    let named = named.trim();
+    if named.contains('@') {
+        let address = named
+            .parse::<SipAddress>()
+            .map_err(|error| Problem::with(Fault::AdminInput, error))?;
+        let account = desk.account(&address)?;
+        let all = cards(desk, Some(&account.id))?;
+        let one_in_all = all.len() == 1;
+        let mut candidates: Vec<Card> = all
+            .into_iter()
+            .filter(|card| one_in_all || card.is_in_use())
+            .collect();
+        if candidates.len() > 1 {
+            let guids: Vec<String> = candidates
+                .iter()
+                .map(|card| card.guid.to_string())
+                .collect();
+            let detail = format!("{address} uses the cards {}", guids.join(" and "));
+            return Err(Problem::with(Fault::CardAmbiguous, detail));
+        }
+        return candidates
+            .pop()
+            .ok_or_else(|| Problem::with(Fault::NotFound, format_args!("{address} uses no card")));
+    }
+    if let Ok(guid) = named.parse::<CardGuid>()
+        && let Ok(card) = by_guid(desk, &guid)
+    {
+        return Ok(card);
+    }
+    let serial: Serial = named.parse().map_err(|_| {
+        Problem::with(
+            Fault::AdminInput,
+            format_args!("'{named}' is no number of a card, no serial and no address"),
+        )
+    })?;
+    let row = desk.app.authority.registry().find(&serial)?;
+    match row.and_then(|row| row.card_guid) {
+        Some(guid) => by_guid(desk, &guid),
+        None => Err(Problem::with(
+            Fault::NotFound,
+            format_args!("no card has to do with {named}"),
+        )),
+    }
+}
+
+fn view(snapshot: &Snapshot, card: &Card) -> CardView {
+    let account = card.account();
+    let id = account.as_ref().and_then(|id| id.parse::<AccountId>().ok());
+    let holder = id.and_then(|id| snapshot.by_id(&id).cloned());
+    let newest = card.sign_in();
+    let over = newest.is_some_and(|row| row.not_after <= OffsetDateTime::now_utc());
+    let status = newest.map_or(Status::Prepared, |row| row.status);
+    let (status, status_text) = match status {
+        Status::Revoked => ("revoked", "withdrawn for good; the holder needs a new card"),
+        _ if over => (
+            "expired",
+            "its certificate has expired; enrol the card again",
+        ),
+        Status::Active => ("active", "signs in"),
+        Status::Issued => ("issued", "waits until the holder has chosen a PIN"),
+        Status::Prepared => (
+            "prepared",
+            "its certificate was never signed; enrol the card again",
+        ),
+    };
+    CardView {
+        guid: card.guid.to_string(),
+        kind: card
+            .rows
+            .iter()
+            .find_map(|row| row.card_kind?.as_str().parse().ok()),
+        account,
+        address: holder.map(|holder| holder.sip_address.clone()),
+        status: status.to_owned(),
+        status_text: status_text.to_owned(),
+        not_after: newest.map(|row| row.not_after),
+        certificates: card.rows.iter().map(certificate_view).collect(),
+    }
+}
+
+fn certificate_view(row: &CertificateRow) -> CertificateView {
+    CertificateView {
+        serial: row.serial.to_string(),
+        profile: row.profile.to_string(),
+        status: row.status.to_string(),
+        not_before: row.not_before,
+        not_after: row.not_after,
+        revoked_reason: row.revocation.as_ref().map(|end| end.reason.to_string()),
+        revoked_at: row.revocation.as_ref().map(|end| end.at),
+    }
+}
+
+fn revoke_problem(error: RevokeError) -> Problem {
+    match error {
+        RevokeError::Registry(error) => error.into(),
+        other => Problem::with(Fault::NotFound, other),
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Administration: one set of verbs, carried out by the running server or, without one, in place.
+
+mod audit;
+mod cards;
+mod client;
+mod execute;
+mod groups;
+mod policy;
+mod protocol;
+mod sessions;
+mod socket;
+mod users;
+mod view;
+
+pub(crate) use audit::{problem as audit_problem, verify_trail};
+pub use client::{ServerAnswer, ask_server};
+pub use execute::execute;
+pub use protocol::{
+    CardLossReason, PROTOCOL_VERSION, PolicyField, Reply, Request, RequestLine, ResponseLine,
+    SecretText,
+};
+pub(crate) use socket::user_name;
+pub use socket::{bind, serve};
+pub use view::{
+    AuditVerdict, AuditView, CardEnd, CardView, CertificateView, CodeView, GroupView, ImportView,
+    PolicyChangeView, PolicyView, ServerView, SessionsEnded, UserEnd, UserView,
+};

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The language of the admin socket: one JSON object a line, one answer for each request.
+
+use std::fmt;
+
+use lanyard_directory::{GroupName, GroupPolicy, NewAccount, SipAddress};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::view::{
+    AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyChangeView,
+    PolicyView, ServerView, SessionsEnded, UserEnd, UserView,
+};
+use crate::problem::WireProblem;
+use crate::sessions::SessionInfo;
+
+/// The version of the language; both sides must say the same.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// The largest request, in bytes: an import file with every character escaped, and room.
+pub(crate) const REQUEST_BYTES_MAX: usize = 40 * 1024 * 1024;
+/// The largest answer, in bytes.
+pub(crate) const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A request as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestLine {
+    /// [`PROTOCOL_VERSION`].
+    pub version: u32,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// An answer as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResponseLine {
+    /// [`PROTOCOL_VERSION`].
+    pub version: u32,
+    /// What came of it.
+    pub outcome: Result<Reply, WireProblem>,
+}
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Is somebody there?
+    Ping,
+    /// Make an account.
+    UserAdd(NewAccount),
+    /// All accounts.
+    UserList,
+    /// One account.
+    UserShow(SipAddress),
+    /// Shut a person out, or let in again.
+    UserSetEnabled {
+        /// Whom.
+        address: SipAddress,
+        /// Whether the person may come in.
+        enabled: bool,
+    },
+    /// Set a password.
+    UserSetPassword {
+        /// Whose.
+        address: SipAddress,
+        /// The password.
+        password: SecretText,
+    },
+    /// Make a one-time code for enrolment.
+    UserEnrolCode(SipAddress),
+    /// Make all accounts of a CSV text, or none.
+    UserImport {
+        /// The text.
+        csv: String,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// Make a group.
+    GroupAdd(GroupName),
+    /// All groups.
+    GroupList,
+    /// Put a person into a group.
+    GroupAddMember {
+        /// The group.
+        group: GroupName,
+        /// The person.
+        address: SipAddress,
+    },
+    /// Take a person out of a group.
+    GroupRemoveMember {
+        /// The group.
+        group: GroupName,
+        /// The person.
+        address: SipAddress,
+    },
+    /// What policies say.
+    PolicyShow {
+        /// Only what holds for this person.
+        address: Option<SipAddress>,
+        /// Only what this group sets.
+        group: Option<GroupName>,
+    },
+    /// Change what a policy sets.
+    PolicySet {
+        /// The group; none means the default policy.
+        group: Option<GroupName>,
+        /// What is set anew.
+        set: GroupPolicy,
+        /// What is no longer set.
+        unset: Vec<PolicyField>,
+        /// Only say what would change for whom.
+        dry_run: bool,
+    },
+    /// Cards, with their certificates.
+    CardList {
+        /// Only those of this person.
+        address: Option<SipAddress>,
+    },
+    /// Withdraw a card.
+    CardEnd {
+        /// Number of the card, serial of a certificate on it, or the address of a person with one card.
+        card: String,
+        /// Why.
+        reason: CardLossReason,
+    },
+    /// Put an issued card in force.
+    CardActivate {
+        /// As in [`Request::CardEnd`].
+        card: String,
+    },
+    /// Live sessions.
+    SessionList {
+        /// Only those of this person.
+        address: Option<SipAddress>,
+    },
+    /// End one session by its id.
+    SessionEnd(String),
+    /// End all sessions of a person.
+    SessionEndAll(SipAddress),
+    /// Rows of the audit trail.
+    AuditShow {
+        /// Only rows after this one; none means: the last ones.
+        after: Option<u64>,
+        /// How many.
+        limit: u32,
+    },
+    /// Check the audit trail.
+    AuditVerify,
+}
+
+/// Why a card is withdrawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CardLossReason {
+    /// The holder cannot find it.
+    Lost,
+    /// Its key or PIN may be known to somebody else.
+    Compromised,
+    /// A new one has taken its place.
+    Replaced,
+    /// The holder has left or no longer needs it.
+    NoLongerNeeded,
+}
+
+/// A field of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyField {
+    /// `card-required`.
+    CardRequired,
+    /// `password-allowed`.
+    PasswordAllowed,
+    /// `chat-certificate-hours`.
+    ChatCertificateHours,
+    /// `card-kinds`.
+    CardKinds,
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// To [`Request::Ping`].
+    Server(ServerView),
+    /// One account.
+    User(UserView),
+    /// Accounts.
+    Users(Vec<UserView>),
+    /// An account that was switched, and the sessions that it cost.
+    UserEnd(UserEnd),
+    /// A one-time code.
+    Code(CodeView),
+    /// An import.
+    Import(ImportView),
+    /// One group.
+    Group(GroupView),
+    /// Groups.
+    Groups(Vec<GroupView>),
+    /// Policies.
+    Policy(PolicyView),
+    /// A change of policy.
+    PolicyChange(PolicyChangeView),
+    /// Cards.
+    Cards(Vec<CardView>),
+    /// A card that was withdrawn.
+    CardEnd(CardEnd),
+    /// One card.
+    Card(CardView),
+    /// Live sessions.
+    Sessions(Vec<SessionInfo>),
+    /// Sessions that were ended.
+    SessionsEnded(SessionsEnded),
+    /// Rows of the audit trail.
+    Audit(Vec<AuditView>),
+    /// Whether the audit trail is whole.
+    AuditVerdict(AuditVerdict),
+}
+
+/// A secret on its way to the server. Zeroed when dropped; `Debug` does not show it.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Takes over a secret.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}

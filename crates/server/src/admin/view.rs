@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What administrators see: the data behind every table and every `--json`.
+
+use lanyard_directory::{AccountId, CardKind, EffectivePolicy, GroupName, GroupPolicy, SipAddress};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// A running server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerView {
+    /// The version of the program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// How many accounts it holds.
+    pub accounts: usize,
+    /// How many sessions are live.
+    pub sessions: usize,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserView {
+    /// The immutable id.
+    pub id: AccountId,
+    /// The sign-in address.
+    pub address: SipAddress,
+    /// The principal name.
+    pub upn: String,
+    /// The e-mail address.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// The job title.
+    pub title: Option<String>,
+    /// The telephone number.
+    pub phone: Option<String>,
+    /// Whether the person may come in.
+    pub enabled: bool,
+    /// The groups.
+    pub groups: Vec<GroupName>,
+    /// Whether a password is set.
+    pub has_password: bool,
+    /// What holds for the person.
+    pub policy: EffectivePolicy,
+    /// When the account was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// An account that was switched on or off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserEnd {
+    /// The account as it is now.
+    pub user: UserView,
+    /// How many live sessions were ended.
+    pub sessions_ended: usize,
+}
+
+/// A one-time code, shown once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeView {
+    /// For whom.
+    pub address: SipAddress,
+    /// The code.
+    pub code: String,
+    /// Until when it can be used.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+impl std::fmt::Debug for CodeView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CodeView")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an import did or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportView {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// The accounts that were made, or would be.
+    pub added: Vec<SipAddress>,
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// The name.
+    pub name: GroupName,
+    /// The members.
+    pub members: Vec<SipAddress>,
+    /// What its policy sets.
+    pub policy: GroupPolicy,
+}
+
+/// What policies say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// What the default policy sets.
+    pub default: GroupPolicy,
+    /// What holds where nothing is set: [`EffectivePolicy::SAFE`] under the default policy.
+    pub everyone: EffectivePolicy,
+    /// What groups set, by name.
+    pub groups: Vec<(GroupName, GroupPolicy)>,
+    /// What holds for the person that was asked about.
+    pub person: Option<(SipAddress, EffectivePolicy)>,
+}
+
+/// What a change of policy means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChangeView {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// The group; none means the default policy.
+    pub group: Option<GroupName>,
+    /// What the policy sets now, or would.
+    pub policy: GroupPolicy,
+    /// The people for whom something changes, with what holds then.
+    pub affected: Vec<(SipAddress, EffectivePolicy)>,
+}
+
+/// A card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardView {
+    /// The number of the card.
+    pub guid: String,
+    /// What kind of card it is.
+    pub kind: Option<CardKind>,
+    /// Whose it is.
+    pub account: Option<String>,
+    /// The sign-in address of the holder, where the account is known.
+    pub address: Option<SipAddress>,
+    /// Where it stands: that of the newest certificate that signs in.
+    pub status: String,
+    /// What can be done next, in words.
+    pub status_text: String,
+    /// When the certificate that signs in ends.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub not_after: Option<OffsetDateTime>,
+    /// Its certificates, newest first.
+    pub certificates: Vec<CertificateView>,
+}
+
+/// A certificate on a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// The serial, hex.
+    pub serial: String,
+    /// The profile.
+    pub profile: String,
+    /// Where it stands.
+    pub status: String,
+    /// From when it holds.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_before: OffsetDateTime,
+    /// Until when it holds.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_after: OffsetDateTime,
+    /// Why it was withdrawn.
+    pub revoked_reason: Option<String>,
+    /// When it was withdrawn.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// A card that was withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardEnd {
+    /// The card as it is now.
+    pub card: CardView,
+    /// The serials that this withdrew, chat certificates among them.
+    pub withdrawn: Vec<String>,
+    /// How many live sessions were ended.
+    pub sessions_ended: usize,
+    /// The number of the new revocation list.
+    pub crl_number: Option<u64>,
+}
+
+/// Sessions that were ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsEnded {
+    /// How many.
+    pub sessions_ended: usize,
+}
+
+/// A row of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditView {
+    /// Its place.
+    pub seq: u64,
+    /// When it happened.
+    #[serde(with = "time::serde::rfc3339")]
+    pub time: OffsetDateTime,
+    /// Who did it.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To whom or what.
+    pub subject: String,
+    /// More.
+    pub details: serde_json::Value,
+    /// The hash of the row.
+    pub hash: String,
+}
+
+/// A trail that is whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditVerdict {
+    /// How many rows it has.
+    pub rows: u64,
+    /// The hash of the last one.
+    pub head: String,
+    /// How many signed heads vouch for it.
+    pub signed_heads: usize,
+}
