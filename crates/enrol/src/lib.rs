@@ -1,2 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Enrolment over HTTP: handlers, no listener.
+//! First enrolment over HTTP: a one-time code and a certificate request in, a certificate out.
+//!
+//! This crate has handlers and no listener, no database and no key: storage, issuing and time
+//! are asked of an [`EnrolmentDesk`]. The decision itself is a function of facts ([`decide`]).
+//!
+//! What an enrolment gives is decided by the profile of the authority. The request gives the key
+//! and nothing else: whatever names, extensions or powers it asks for do not matter.
+
+mod decide;
+mod desk;
+mod http;
+mod limit;
+mod order;
+mod refusal;
+mod request;
+
+pub use decide::decide;
+pub use desk::{DeskError, EnrolmentDesk, Peer, PersonFacts, RefusedAttempt};
+pub use http::{BODY_BYTES_MAX, CODE_REFUSAL_FLOOR, ENROLMENTS_PATH, router};
+pub use limit::{ATTEMPT_WINDOW, Attempts, TRACKED_MAX, TooMany};
+pub use order::EnrolmentOrder;
+pub use refusal::Refusal;
+pub use request::{Asked, LABEL_CHARS_MAX, RequestError, TEMPLATE_SMARTCARD_USER};

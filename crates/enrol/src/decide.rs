@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The decision: facts in, an order or a refusal out.
+
+use lanyard_authority::Status;
+use lanyard_directory::{CardKind, CodeVerdict};
+
+use crate::desk::PersonFacts;
+use crate::order::EnrolmentOrder;
+use crate::refusal::Refusal;
+use crate::request::Asked;
+
+/// Decides on a request.
+///
+/// `verdict` is what the code was worth; `None` when there was no code to judge, or nobody whose
+/// code it could have been. All ways of not having the right code end in one refusal, and nothing
+/// else about a person is told before the right code was shown.
+pub fn decide(
+    asked: Asked,
+    person: Option<PersonFacts>,
+    verdict: Option<CodeVerdict>,
+) -> Result<EnrolmentOrder, Refusal> {
+    let (Some(person), Some(Ok(()))) = (person, verdict) else {
+        return Err(Refusal::Code);
+    };
+    if !person.enabled {
+        return Err(Refusal::AccountDisabled);
+    }
+    if !person.card_kinds.contains(policy_kind(asked.card.kind)) {
+        return Err(Refusal::CardKind);
+    }
+    Ok(EnrolmentOrder {
+        account: person.account,
+        card: asked.card,
+        label: asked.label,
+        key: asked.key,
+        authentication_key: asked.authentication_key,
+        status: if asked.pin_changed {
+            Status::Active
+        } else {
+            Status::Issued
+        },
+    })
+}
+
+/// Two rooms have a word of their own for the kinds of card; here they meet.
+fn policy_kind(kind: lanyard_authority::CardKind) -> CardKind {
+    match kind {
+        lanyard_authority::CardKind::VirtualFile => CardKind::VirtualFile,
+        lanyard_authority::CardKind::VirtualTpm => CardKind::VirtualTpm,
+        lanyard_authority::CardKind::Physical => CardKind::Physical,
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The handler.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lanyard_authority::IssuedCard;
+use lanyard_directory::{CODE_TRIES_MAX, CODE_TRY_WINDOW, SipAddress};
+use lanyard_x509::Certificate;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::decide::decide;
+use crate::desk::{EnrolmentDesk, Peer, RefusedAttempt};
+use crate::limit::{ATTEMPT_WINDOW, Attempts, TRACKED_MAX, TooMany};
+use crate::refusal::Refusal;
+use crate::request::Asked;
+
+/// Path of the enrolment interface.
+pub const ENROLMENTS_PATH: &str = "/api/v1/enrolments";
+/// Largest body that is read.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// A refused code is answered no earlier than this after the request was read: looking up a
+/// person and writing down a wrong try take time that an unknown address does not.
+pub const CODE_REFUSAL_FLOOR: Duration = Duration::from_millis(250);
+
+/// The routes of the enrolment interface. Requests carry a [`Peer`] as extension.
+pub fn router<D: EnrolmentDesk>(desk: Arc<D>) -> Router {
+    let counter = Counter {
+        desk,
+        peers: Mutex::new(Attempts::new(ATTEMPT_WINDOW, TRACKED_MAX)),
+        wrong_codes: Mutex::new(Attempts::new(CODE_TRY_WINDOW.unsigned_abs(), TRACKED_MAX)),
+    };
+    Router::new()
+        .route(ENROLMENTS_PATH, post(enrol::<D>))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(Arc::new(counter))
+}
+
+/// The desk and what is counted before it.
+struct Counter<D> {
+    desk: Arc<D>,
+    peers: Mutex<Attempts<IpAddr>>,
+    wrong_codes: Mutex<Attempts<SipAddress>>,
+}
+
+/// The answer to an enrolment.
+#[derive(Debug, Serialize)]
+struct Answer {
+    request_id: String,
+    certificate: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card_authentication_certificate: Option<String>,
+    chain: Vec<String>,
+    status: &'static str,
+}
+
+async fn enrol<D: EnrolmentDesk>(
+    State(counter): State<Arc<Counter<D>>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    // Without the extension all requests count as one peer: too strict rather than too lax.
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Peer(ip))| {
+        network(ip)
+    });
+    let begun = counter.desk.instant();
+    let (address, outcome) = counter.serve(peer, begun, &headers, body).await;
+    let refusal = match outcome {
+        Ok(answer) => return answered(StatusCode::CREATED, &answer),
+        Err(refusal) => refusal,
+    };
+    counter.desk.note_refusal(&RefusedAttempt {
+        peer,
+        address: address.as_ref(),
+        refusal,
+    });
+    tracing::info!(%peer, code = %refusal.fault().code(), reason = %refusal, "enrolment refused");
+    if refusal == Refusal::Code {
+        let spent = counter.desk.instant().saturating_duration_since(begun);
+        counter
+            .desk
+            .pause(CODE_REFUSAL_FLOOR.saturating_sub(spent))
+            .await;
+    }
+    refused(refusal)
+}
+
+impl<D: EnrolmentDesk> Counter<D> {
+    /// Serves one request; beside the outcome, the address it was for, when it could be read.
+    async fn serve(
+        &self,
+        peer: IpAddr,
+        begun: Instant,
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> (Option<SipAddress>, Result<Answer, Refusal>) {
+        let asked = match self.read(peer, begun, headers, body) {
+            Ok(asked) => asked,
+            Err(refusal) => return (None, Err(refusal)),
+        };
+        let address = asked.address.clone();
+        let outcome = self.decide_and_issue(asked, begun).await;
+        (Some(address), outcome)
+    }
+
+    fn read(
+        &self,
+        peer: IpAddr,
+        begun: Instant,
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> Result<Asked, Refusal> {
+        let max = self.desk.attempts_per_minute();
+        lock(&self.peers)
+            .count(peer, max, begun)
+            .map_err(too_many)?;
+        let body = body.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
+            _ => Refusal::NotJson,
+        })?;
+        if !is_json(headers) {
+            return Err(Refusal::NotJson);
+        }
+        Ok(Asked::parse(&body)?)
+    }
+
+    async fn decide_and_issue(&self, asked: Asked, begun: Instant) -> Result<Answer, Refusal> {
+        // An address that nobody has is counted like any other.
+        let address = asked.address.clone();
+        lock(&self.wrong_codes)
+            .count(address.clone(), CODE_TRIES_MAX, begun)
+            .map_err(too_many)?;
+        let now = self.desk.now();
+        let person = self.desk.person(&address);
+        let verdict = match (&person, &asked.code) {
+            (Some(person), Some(code)) => {
+                let verdict = self.desk.use_code(&person.account, code, now).await;
+                Some(verdict.map_err(|error| Refusal::Desk(error.into()))?)
+            }
+            _ => None,
+        };
+        if verdict == Some(Ok(())) {
+            lock(&self.wrong_codes).forget(&address);
+        }
+        let order = decide(asked, person, verdict)?;
+        let issued = self.desk.issue(order, now).await?;
+        Ok(Answer::of(&issued, &self.desk.chain()))
+    }
+}
+
+impl Answer {
+    fn of(issued: &IssuedCard, chain: &[Certificate]) -> Self {
+        let base64 = |certificate: &Certificate| STANDARD.encode(certificate.der());
+        Self {
+            request_id: issued.certificate.serial().to_string(),
+            certificate: base64(&issued.certificate),
+            card_authentication_certificate: issued.authentication.as_ref().map(base64),
+            chain: chain.iter().map(base64).collect(),
+            status: issued.status.as_str(),
+        }
+    }
+}
+
+/// A person on IPv6 has a whole network to try from: count the network.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn too_many(TooMany { wait }: TooMany) -> Refusal {
+    Refusal::TooManyTries { wait }
+}
+
+/// Counters stay right when a thread panics between two steps.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answered(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refused(refusal: Refusal) -> Response {
+    let fault = refusal.fault();
+    let body = json!({
+        "error": {
+            "code": fault.code(),
+            "message": fault.sentence(),
+            "next": fault.next_step(),
+        }
+    });
+    let mut response = answered(refusal.status(), &body);
+    if let Refusal::TooManyTries { wait } = refusal {
+        let secs = wait.as_secs().saturating_add(1);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(secs));
+    }
+    response
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a person's computer sends.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lanyard_authority::Card;
+use lanyard_directory::{EnrolCode, SipAddress};
+use lanyard_x509::{Csr, CsrError, PublicKey};
+use serde::Deserialize;
+
+/// The only template that people enrol by themselves.
+pub const TEMPLATE_SMARTCARD_USER: &str = "SmartcardUser";
+/// Longest name of a card.
+pub const LABEL_CHARS_MAX: usize = 64;
+
+/// The body as JSON. Unknown fields are refused, so that a mistyped one is noticed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    /// Missing is as good as wrong.
+    #[serde(default)]
+    code: String,
+    address: String,
+    template: String,
+    csr: String,
+    #[serde(default)]
+    card_authentication_csr: Option<String>,
+    card: CardBody,
+    pin_changed: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CardBody {
+    kind: String,
+    guid: String,
+    #[serde(default)]
+    label: String,
+}
+
+/// A request that is well formed. Its keys have signed it; nothing else in it is proven.
+#[derive(Debug)]
+pub struct Asked {
+    /// The one-time code; `None` when the text cannot be a code.
+    pub code: Option<EnrolCode>,
+    /// Who is to be enrolled.
+    pub address: SipAddress,
+    /// The card.
+    pub card: Card,
+    /// The name of the card.
+    pub label: String,
+    /// The key in slot 9A.
+    pub key: PublicKey,
+    /// The key in slot 9E.
+    pub authentication_key: Option<PublicKey>,
+    /// Whether the person has chosen a PIN.
+    pub pin_changed: bool,
+}
+
+/// Why a request is not well formed.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Not the JSON that is described, or a field that is not understood.
+    #[error("the enrolment is not readable")]
+    Body,
+    /// No sign-in address.
+    #[error("the sign-in address is malformed")]
+    Address,
+    /// Another template.
+    #[error("the template is not offered here")]
+    Template,
+    /// A request for a certificate is not strict base64.
+    #[error("a certificate request is not base64")]
+    Base64,
+    /// A request for a certificate is refused.
+    #[error("a certificate request is refused")]
+    Csr(#[from] CsrError),
+    /// Both requests are for one key.
+    #[error("both certificate requests are for the same key")]
+    SameKeyTwice,
+}
+
+impl Asked {
+    /// Reads a body.
+    pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
+        let body: Body = serde_json::from_slice(body).map_err(|_| RequestError::Body)?;
+        if body.template != TEMPLATE_SMARTCARD_USER {
+            return Err(RequestError::Template);
+        }
+        let address = body.address.parse().map_err(|_| RequestError::Address)?;
+        let card = Card {
+            guid: body.card.guid.parse().map_err(|_| RequestError::Body)?,
+            kind: body.card.kind.parse().map_err(|_| RequestError::Body)?,
+        };
+        let label = body.card.label;
+        if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
+            return Err(RequestError::Body);
+        }
+        let key = key_of(&body.csr)?;
+        let authentication_key = body
+            .card_authentication_csr
+            .as_deref()
+            .map(key_of)
+            .transpose()?;
+        if authentication_key.as_ref() == Some(&key) {
+            return Err(RequestError::SameKeyTwice);
+        }
+        let code = body.code.parse().ok();
+        let pin_changed = body.pin_changed;
+        Ok(Self {
+            code,
+            address,
+            card,
+            label,
+            key,
+            authentication_key,
+            pin_changed,
+        })
+    }
+}
+
+/// The key of a request, after its signature was checked. Nothing else is taken from it.
+fn key_of(base64: &str) -> Result<PublicKey, RequestError> {
+    // Strict: no white space, canonical padding.
+    let der = STANDARD.decode(base64).map_err(|_| RequestError::Base64)?;
+    Ok(Csr::from_der(&der)?.public_key().clone())
+}
