@@ -14,6 +14,8 @@
 
 mod association;
 pub mod client;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inner;
 mod keys;
 pub mod limits;

@@ -21,6 +21,8 @@ mod auth;
 pub mod bench;
 mod envelope;
 mod framer;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod instance;
 pub mod limits;
