@@ -10,3 +10,5 @@ pub mod person;
 pub mod process;
 pub mod server;
 pub mod story;
+pub mod terminal;
+pub mod world;

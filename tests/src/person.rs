@@ -44,6 +44,8 @@ pub struct Person {
     /// Everything of this computer lies below it.
     pub root: PathBuf,
     environment: Vec<(String, String)>,
+    /// A process whose mounts this computer has, when it is not the test's own.
+    place: Option<u32>,
 }
 
 impl Person {
@@ -76,13 +78,25 @@ impl Person {
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
             environment.push((key.to_owned(), dir.display().to_string()));
         }
-        let person = Self {
-            address: address.into(),
-            root,
-            environment,
-        };
+        let person = Self { address: address.into(), root, environment, place: None };
         person.configure(server, card_path, resolve)?;
         Ok(person)
+    }
+
+    /// Moves this computer to mounts of its own, with an empty `/run/pcscd`: another machine as far
+    /// as cards are concerned. They end with the test's namespace.
+    ///
+    /// # Errors
+    /// The mounts cannot be made.
+    pub fn elsewhere(mut self) -> Result<Self> {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c"]);
+        command.arg("mount -t tmpfs tmpfs /run/pcscd && echo settled && exec sleep 3600");
+        let mut holder = self.start("elsewhere", &mut command)?;
+        holder.wait_printed("settled", Duration::from_secs(5))?;
+        self.place = Some(holder.pid());
+        holder.leave_running();
+        Ok(self)
     }
 
     /// Writes the client's configuration anew.
@@ -113,7 +127,16 @@ impl Person {
     /// A program with this computer's environment and no other.
     #[must_use]
     pub fn command(&self, program_path: &Path) -> Command {
-        let mut command = Command::new(program_path);
+        let mut command = match self.place {
+            None => Command::new(program_path),
+            Some(pid) => {
+                let mut command = Command::new("nsenter");
+                command
+                    .args(["--target", &pid.to_string(), "--mount", "--"])
+                    .arg(program_path);
+                command
+            }
+        };
         command.env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("LANG", "C.UTF-8");
@@ -365,6 +388,16 @@ impl Watch {
                 .map_err(|_| anyhow::anyhow!("watch thread"))?
                 .0;
         }
+    }
+}
+
+impl Watch {
+    /// All events so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Value> {
+        let list = self.events.0.lock();
+        list.map(|list| list.iter().map(|(_, event)| event.clone()).collect())
+            .unwrap_or_default()
     }
 }
 
