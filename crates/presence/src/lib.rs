@@ -17,8 +17,8 @@ pub mod model;
 pub mod xml;
 
 pub use hub::{
-    ConnectionId, Effect, Effects, EndReason, Hub, HubConfig, Now, Registration, SessionFilter,
-    SessionInfo, Token,
+    ConnectionId, Effect, Effects, EndEvent, EndReason, Explanation, Hub, HubConfig, Now, Refusal,
+    Registration, SessionFilter, SessionInfo, Token,
 };
 pub use model::availability::Availability;
 pub use model::people::{People, PersonCard};

@@ -22,7 +22,7 @@ mod subscribe;
 mod timers;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use lanyard_sip::{Headers, Message, Method, Name, OutMessage, reason_phrase};
@@ -199,15 +199,29 @@ impl Hub {
                 }
                 // What is durable may count for the state, and may have ended meanwhile.
                 self.clock_due(now, person, &mut fx);
-                for connection in waiters {
-                    self.resume(now, connection, &mut fx);
+                for (connection, ticket) in waiters {
+                    let Some(open) = self.connections.get_mut(&connection) else {
+                        continue;
+                    };
+                    if open.ticket == ticket {
+                        open.missing = open.missing.saturating_sub(1);
+                        if open.missing == 0 {
+                            self.resume(now, connection, &mut fx);
+                        }
+                    }
                 }
             }
             Err(error) => {
                 known.roster = RosterState::Absent;
-                for connection in waiters {
+                for (connection, ticket) in waiters {
                     let open = self.connections.get_mut(&connection);
-                    let Some(first) = open.and_then(|open| open.parked.pop_front()) else {
+                    let Some(open) = open.filter(|open| open.ticket == ticket) else {
+                        continue;
+                    };
+                    // Other rosters that it waited for do not matter any more.
+                    open.missing = 0;
+                    open.ticket = 0;
+                    let Some(first) = open.parked.pop_front() else {
                         continue;
                     };
                     self.refuse(connection, &first, &Refusal::Store(error), &mut fx);
@@ -343,14 +357,18 @@ impl Hub {
         missing: Vec<PersonUri>,
         fx: &mut Effects,
     ) {
+        let ticket = self.ids.number();
+        let Some(open) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        open.ticket = ticket;
+        open.missing = missing.len();
         for uri in missing {
             let person = self
                 .persons
                 .entry(uri.clone())
                 .or_insert_with(|| Person::new(now.instant));
-            if !person.waiters.contains(&connection) {
-                person.waiters.push(connection);
-            }
+            person.waiters.push((connection, ticket));
             if matches!(person.roster, RosterState::Absent) {
                 person.roster = RosterState::Loading;
                 fx.push(Effect::Load { person: uri });
@@ -379,16 +397,16 @@ impl Hub {
         self.people.person(uri).is_some_and(|card| card.enabled)
     }
 
-    /// Fails with the people among these whose rosters are not in memory.
+    /// Fails with the people among these whose rosters are not in memory, each once.
     fn need<'a>(&self, people: impl Iterator<Item = &'a PersonUri>) -> Result<(), Halt> {
-        let missing: Vec<PersonUri> = people
+        let missing: BTreeSet<PersonUri> = people
             .filter(|uri| self.persons.get(*uri).and_then(Person::roster).is_none())
             .cloned()
             .collect();
         if missing.is_empty() {
             Ok(())
         } else {
-            Err(Halt::Missing(missing))
+            Err(Halt::Missing(missing.into_iter().collect()))
         }
     }
 

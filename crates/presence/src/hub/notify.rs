@@ -206,7 +206,12 @@ impl Hub {
             };
             let print = fingerprint(&list);
             let seen = person.seen.entry(container).or_default();
-            if seen.insert(name.clone(), print) == Some(print) {
+            // Of a category that never was there, its absence is what was seen.
+            if seen
+                .insert(name.clone(), print)
+                .unwrap_or_else(|| fingerprint(&[]))
+                == print
+            {
                 continue;
             }
             if list.is_empty() {

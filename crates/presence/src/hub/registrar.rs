@@ -168,6 +168,8 @@ impl Hub {
                 person: person.clone(),
                 congested: false,
                 parked: VecDeque::new(),
+                ticket: 0,
+                missing: 0,
             });
         let ends_at = after(
             now.instant,

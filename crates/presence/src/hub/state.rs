@@ -34,6 +34,9 @@ pub(super) struct Connection {
     pub(super) congested: bool,
     /// Requests that wait for rosters, in order.
     pub(super) parked: VecDeque<Message>,
+    /// What the first of them waits for: a number for this wait, and how many rosters are missing.
+    pub(super) ticket: u64,
+    pub(super) missing: usize,
 }
 
 /// A registered endpoint.
@@ -70,7 +73,7 @@ pub(super) struct Person {
     /// Subscriptions of the person's own endpoints to the person's own data.
     pub(super) own: BTreeSet<SubscriptionId>,
     /// Connections whose first parked request waits for the roster.
-    pub(super) waiters: Vec<ConnectionId>,
+    pub(super) waiters: Vec<(ConnectionId, u64)>,
     /// A change that is being made durable.
     pub(super) in_flight: Option<InFlight>,
     /// What waits for it.

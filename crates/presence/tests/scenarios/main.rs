@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A whole node without sockets: two or three people, real SIP texts in, real SIP texts out.
+
+mod contacts;
+mod conversations;
+mod presence;
+mod registration;
+mod world;
