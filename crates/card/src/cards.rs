@@ -258,3 +258,107 @@ impl Cards {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeCard, GUID, usual};
+    use lanyard_piv::StatusWord;
+
+    fn card(path: CardPath) -> FakeCard {
+        FakeCard::new(path, |command| {
+            Ok(
+                usual(command).unwrap_or_else(|| match command.instruction() {
+                    lanyard_piv::ins::VERIFY => StatusWord::tries(3).into(),
+                    _ => StatusWord::NOT_FOUND.into(),
+                }),
+            )
+        })
+    }
+
+    #[derive(Debug)]
+    struct Down;
+
+    impl Provider for Down {
+        fn path(&self) -> CardPath {
+            CardPath::Pcsc
+        }
+
+        fn readers(&self) -> Result<Readers, CardFault> {
+            Err(CardFault::NoService)
+        }
+
+        fn connect(
+            &self,
+            _reader: &str,
+            _limit: Duration,
+        ) -> Result<Box<dyn crate::Channel>, CardFault> {
+            Err(CardFault::NoService)
+        }
+
+        fn pause(&self, _known: &[ReaderState], _at_most: Duration) {}
+    }
+
+    #[test]
+    fn a_card_seen_both_ways_is_listed_once_and_by_pcsc() {
+        let both: Vec<Box<dyn Provider>> = vec![
+            Box::new(card(CardPath::Pcsc)),
+            Box::new(card(CardPath::Socket)),
+        ];
+        let listing = Cards::with_providers(both).list().unwrap();
+        assert_eq!(listing.readers.len(), 1);
+        let found = listing.cards().next().unwrap();
+        assert_eq!(
+            (found.reader.path, found.guid),
+            (CardPath::Pcsc, Some(GUID))
+        );
+        assert_eq!(found.pin.tries_left, Some(3));
+        assert_eq!(listing.why_no_card(), None);
+    }
+
+    #[test]
+    fn sockets_serve_where_the_service_is_down() {
+        let cards = Cards::with_providers(vec![Box::new(Down), Box::new(card(CardPath::Socket))]);
+        let listing = cards.list().unwrap();
+        assert_eq!(listing.pcsc_fault, Some(CardFault::NoService));
+        assert_eq!(listing.cards().count(), 1);
+        assert!(cards.open_guid(GUID).is_ok());
+        assert_eq!(
+            cards.open_guid(Guid::new([8; 16])).err(),
+            Some(CardFault::NoCard)
+        );
+    }
+
+    #[test]
+    fn without_any_way_there_is_no_service() {
+        assert_eq!(
+            Cards::with_providers(vec![Box::new(Down)]).list().err(),
+            Some(CardFault::NoService)
+        );
+        assert_eq!(
+            Cards::with_providers(Vec::new()).list().err(),
+            Some(CardFault::NoService)
+        );
+        assert_eq!(
+            Cards::with_providers(Vec::new()).readers().err(),
+            Some(CardFault::NoService)
+        );
+    }
+
+    #[test]
+    fn a_wait_ends_with_a_change_with_its_time_or_when_it_is_cancelled() {
+        let cards = Cards::with_providers(vec![Box::new(card(CardPath::Socket))]);
+        let cancel = Cancel::new();
+        let now = cards
+            .wait_for_change(&[], Duration::from_secs(60), &cancel)
+            .unwrap();
+        assert_eq!(now.len(), 1);
+        assert_eq!(
+            cards.wait_for_change(&now, Duration::ZERO, &cancel),
+            Ok(now.clone())
+        );
+        cancel.cancel();
+        let cancelled = cards.wait_for_change(&now, Duration::from_secs(60), &cancel);
+        assert_eq!(cancelled, Err(CardFault::Cancelled));
+    }
+}

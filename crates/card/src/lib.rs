@@ -32,8 +32,12 @@ mod padding;
 mod pcsc;
 mod scheme;
 mod session;
+#[cfg(test)]
+mod session_tests;
 mod signer;
 mod socket;
+#[cfg(test)]
+mod testing;
 
 #[cfg(feature = "pcsc")]
 pub use self::pcsc::PcscProvider;
@@ -43,6 +47,8 @@ pub use channel::{
     ReaderState, Readers, Slotted,
 };
 pub use fault::CardFault;
+/// The words of the card: PINs, keys, slots.
+pub use lanyard_piv as piv;
 pub use listing::{CardKind, CardSummary, Listing, PinSummary, ReaderSummary};
 pub use scheme::{Scheme, SchemeError};
 pub use session::{CardSession, LastTry, PinStatus};

@@ -236,3 +236,115 @@ impl ResolvesClientCert for Resolver {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::CardPath;
+    use crate::testing::{FakeCard, usual};
+    use lanyard_piv::{DynamicAuthentication, Response, StatusWord, ins};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A card that takes the PIN 482913 and signs with two numbers; it counts no tries.
+    fn fake(gone: &Arc<AtomicBool>) -> FakeCard {
+        let gone = Arc::clone(gone);
+        FakeCard::new(CardPath::Pcsc, move |command| {
+            if gone.load(Ordering::Relaxed) {
+                return Err(CardFault::Removed);
+            }
+            if let Some(answer) = usual(command) {
+                return Ok(answer);
+            }
+            let signature = DynamicAuthentication::answer(vec![0x30, 6, 2, 1, 5, 2, 1, 7]);
+            Ok(match (command.instruction(), command.data()) {
+                (ins::VERIFY, b"482913\xff\xff") => StatusWord::SUCCESS.into(),
+                (ins::VERIFY, []) => StatusWord::tries(3).into(),
+                (ins::VERIFY, _) => StatusWord::tries(2).into(),
+                (ins::GENERAL_AUTHENTICATE, _) => {
+                    Response::new(signature.encode(), StatusWord::SUCCESS)
+                }
+                _ => StatusWord::NOT_FOUND.into(),
+            })
+        })
+    }
+
+    fn signer(fake: &FakeCard, guid: Guid, state: State) -> CardSigner {
+        let key = rcgen::generate_simple_self_signed(["alice".to_owned()]).unwrap();
+        let certificate = key.cert.der().to_vec();
+        CardSigner(Arc::new(Inner {
+            cards: Arc::new(Cards::with_providers(vec![Box::new(fake.clone())])),
+            reader: fake.reader(),
+            guid: Some(guid),
+            slot: Slot::Authentication,
+            key: PublicKey::of_certificate(&certificate).unwrap(),
+            certificate,
+            state: Mutex::new(state),
+        }))
+    }
+
+    fn ready(text: &str) -> State {
+        State::Ready(Pin::parse(text).unwrap(), LastTry::Refuse)
+    }
+
+    fn sign(signer: &CardSigner) -> Result<Vec<u8>, CardFault> {
+        signer.sign(Scheme::EcdsaP256Sha256, b"message")
+    }
+
+    #[test]
+    fn a_pin_is_verified_once_and_then_gone() {
+        let fake = fake(&Arc::default());
+        let signer = signer(&fake, crate::testing::GUID, ready("482913"));
+        assert!(sign(&signer).is_ok());
+        assert!(signer.has_signed());
+        assert_eq!(sign(&signer), Err(CardFault::PinSpent));
+        assert_eq!(fake.sent(ins::VERIFY), 1);
+    }
+
+    #[test]
+    fn a_wrong_pin_is_never_sent_twice() {
+        let fake = fake(&Arc::default());
+        let signer = signer(&fake, crate::testing::GUID, ready("736450"));
+        for _ in 0..3 {
+            assert_eq!(sign(&signer), Err(CardFault::WrongPin { tries_left: 2 }));
+        }
+        assert_eq!(signer.fault(), Some(CardFault::WrongPin { tries_left: 2 }));
+        assert_eq!(fake.sent(ins::VERIFY), 1);
+    }
+
+    #[test]
+    fn another_card_in_the_reader_never_gets_the_pin() {
+        let fake = fake(&Arc::default());
+        let signer = signer(&fake, Guid::new([8; 16]), ready("482913"));
+        assert_eq!(sign(&signer), Err(CardFault::OtherCard));
+        assert_eq!(fake.sent(ins::VERIFY), 0);
+    }
+
+    #[test]
+    fn a_removed_card_ends_the_signer_with_that_fact() {
+        let gone = Arc::new(AtomicBool::new(true));
+        let fake = fake(&gone);
+        let signer = signer(&fake, crate::testing::GUID, ready("482913"));
+        assert_eq!(sign(&signer), Err(CardFault::Removed));
+        gone.store(false, Ordering::Relaxed);
+        assert_eq!(sign(&signer), Err(CardFault::Removed));
+        assert_eq!(fake.sent(ins::VERIFY), 0);
+    }
+
+    #[test]
+    fn without_a_pin_any_number_of_signatures_is_made() {
+        let fake = fake(&Arc::default());
+        let signer = signer(&fake, crate::testing::GUID, State::WithoutPin);
+        assert!(sign(&signer).is_ok());
+        assert!(sign(&signer).is_ok());
+        assert_eq!(fake.sent(ins::VERIFY), 0);
+    }
+
+    #[test]
+    fn a_forgotten_pin_is_not_used() {
+        let fake = fake(&Arc::default());
+        let signer = signer(&fake, crate::testing::GUID, ready("482913"));
+        signer.forget();
+        assert_eq!(sign(&signer), Err(CardFault::PinSpent));
+        assert_eq!(fake.sent(ins::VERIFY), 0);
+    }
+}

@@ -142,7 +142,7 @@ pub struct Guid([u8; 16]);
 impl Guid {
     /// Takes the bytes.
     #[must_use]
-    pub fn new(bytes: [u8; 16]) -> Self {
+    pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

@@ -6,7 +6,9 @@ mod fuzzing;
 use std::path::Path;
 
 fn replay(target: &str, body: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/corpus")
+        .join(target);
     let mut count = 0;
     for entry in std::fs::read_dir(&corpus).expect("the corpus is checked in") {
         body(&std::fs::read(entry.unwrap().path()).unwrap());

@@ -15,14 +15,18 @@ pub fn apdu(mut bytes: &[u8]) {
     while let Some((length, rest)) = bytes.split_first() {
         let (apdu, rest) = rest.split_at(usize::from(*length).min(rest.len()));
         bytes = rest;
-        let Ok(command) = Command::parse(apdu) else { continue };
+        let Ok(command) = Command::parse(apdu) else {
+            continue;
+        };
         let written = command.to_bytes().expect("what was read can be written");
         assert_eq!(Command::parse(&written).as_ref(), Ok(&command));
         if let Some(answer) = outgoing.get_response(&command) {
             assert!(answer.data().len() <= 65_536);
             continue;
         }
-        let Ok(Some(whole)) = incoming.push(command) else { continue };
+        let Ok(Some(whole)) = incoming.push(command) else {
+            continue;
+        };
         assert!(whole.data().len() <= 4096);
         let data = whole.data();
         let _ = matches_application(data);
@@ -44,7 +48,9 @@ pub fn apdu(mut bytes: &[u8]) {
 pub fn answers(bytes: &[u8]) {
     let mut reader = tlv::Reader::new(bytes);
     while let Ok(Some(element)) = reader.element() {
-        let written = tlv::Writer::new().element(element.tag, element.value).into_bytes();
+        let written = tlv::Writer::new()
+            .element(element.tag, element.value)
+            .into_bytes();
         assert_eq!(tlv::only(&written, element.tag), Ok(element.value));
     }
     let _ = Response::parse(bytes);
@@ -61,7 +67,10 @@ pub fn answers(bytes: &[u8]) {
         assert_eq!(Metadata::parse(&metadata.encode()), Ok(metadata));
     }
     if let Ok(template) = DynamicAuthentication::parse(bytes) {
-        assert_eq!(DynamicAuthentication::parse(&template.encode()), Ok(template));
+        assert_eq!(
+            DynamicAuthentication::parse(&template.encode()),
+            Ok(template)
+        );
     }
     for algorithm in Algorithm::ALL {
         if let Ok(key) = PublicKey::parse(algorithm, bytes) {
