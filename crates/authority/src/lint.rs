@@ -305,8 +305,11 @@ impl Check {
         let fit = match expected.grant {
             Some(Grant::SmartcardUser { person, .. }) => {
                 account = Some(&person.account);
-                let count = if person.email.is_some() { 2 } else { 1 };
-                names.len() == count
+                let address = person.address.sip_uri();
+                let addresses: Vec<&str> =
+                    address.iter().map(|_| person.address.as_str()).collect();
+                names.len() == 1 + usize::from(person.email.is_some()) + addresses.len()
+                    && extensions.sip_addresses() == addresses
                     && extensions.upn() == Some(&person.upn)
                     && extensions.email() == person.email.as_ref()
             }

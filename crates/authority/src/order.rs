@@ -113,6 +113,8 @@ pub struct Person {
     pub account: Sid,
     /// The name that people read.
     pub display_name: String,
+    /// The address with which this person signs in; by it a client picks the card. It may differ from the next two.
+    pub address: SignInAddress,
     /// The user principal name.
     pub upn: Upn,
     /// The e-mail address, when there is one that a certificate can carry.
@@ -131,6 +133,15 @@ impl SignInAddress {
     /// The whole address.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The address as a URI for a certificate; `None` when it has characters that a URI there cannot have.
+    pub fn sip_uri(&self) -> Option<String> {
+        let plain = self
+            .0
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"<>\"%{}|\\^`".contains(&byte));
+        plain.then(|| format!("sip:{}", self.0))
     }
 }
 

@@ -119,7 +119,8 @@ pub(crate) fn alternative_names(grant: &Grant) -> Vec<AlternativeName> {
         Grant::SmartcardUser { person, .. } => {
             let upn = AlternativeName::Upn(person.upn.clone());
             let email = person.email.clone().map(AlternativeName::Email);
-            [Some(upn), email].into_iter().flatten().collect()
+            let address = person.address.sip_uri().map(AlternativeName::Uri);
+            [Some(upn), email, address].into_iter().flatten().collect()
         }
         Grant::CardAuthentication { card, .. } => {
             vec![AlternativeName::Uri(format!(

@@ -220,6 +220,7 @@ impl CertificateFields {
             upn: self.extensions.upn().cloned(),
             email: self.extensions.email().cloned(),
             account: self.extensions.sid.clone(),
+            sip_addresses: self.extensions.sip_addresses(),
         }
     }
 }
@@ -235,6 +236,8 @@ pub struct Claims {
     pub email: Option<Email>,
     /// The account's immutable identifier.
     pub account: Option<Sid>,
+    /// The sign-in addresses, without `sip:`.
+    pub sip_addresses: Vec<String>,
 }
 
 /// Everything that is needed to make a certificate.

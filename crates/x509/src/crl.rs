@@ -463,7 +463,7 @@ mod tests {
     fn an_empty_list_has_no_list_inside() {
         let (_, list) = list();
         let signed = signed::split(list.der()).unwrap();
-        let raw = TbsCertList::from_der(signed.to_be_signed).unwrap();
+        let raw: TbsCertList = TbsCertList::from_der(signed.to_be_signed).unwrap();
         assert_eq!(raw.revoked_certificates, None);
         assert_eq!(list.entries(), []);
     }

@@ -69,6 +69,19 @@ impl Extensions {
         }))
     }
 
+    /// The sign-in addresses among the other names, `user@domain` in lower case, without `sip:`.
+    pub fn sip_addresses(&self) -> Vec<String> {
+        self.alternative_names
+            .iter()
+            .filter_map(|name| match name {
+                AlternativeName::Uri(uri) => uri.get(..4).zip(uri.get(4..)),
+                _ => None,
+            })
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("sip:"))
+            .map(|(_, address)| address.to_lowercase())
+            .collect()
+    }
+
     /// Whether it is the certificate of an authority.
     pub fn is_ca(&self) -> bool {
         self.basic_constraints
@@ -204,3 +217,35 @@ pub enum ExtensionError {
 pub(crate) const EXTENSIONS_MAX: usize = 64;
 /// Most entries in one extension.
 pub(crate) const ENTRIES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sign_in_addresses_are_found_among_other_addresses() {
+        let uris = [
+            "sip:Alice@Contoso.Test",
+            "urn:uuid:1",
+            "SIP:a@b",
+            "sips:c@d",
+            "si",
+            "",
+        ];
+        let extensions = Extensions {
+            alternative_names: uris
+                .map(|uri| AlternativeName::Uri(uri.to_owned()))
+                .to_vec(),
+            ..Extensions::default()
+        };
+        assert_eq!(extensions.sip_addresses(), ["alice@contoso.test", "a@b"]);
+    }
+
+    #[test]
+    fn key_usages_are_shown_in_words() {
+        let usage = KeyUsage::DIGITAL_SIGNATURE | KeyUsage::KEY_CERT_SIGN;
+        assert_eq!(usage.to_string(), "digital signature, certificate signing");
+        assert!(usage.contains(KeyUsage::KEY_CERT_SIGN));
+        assert!(!usage.contains(KeyUsage::CRL_SIGN));
+    }
+}
