@@ -63,7 +63,8 @@ CREATE TABLE enrol_codes (
 
 -- Certificates. The account is no foreign key: the authority is told ids and knows no directory.
 CREATE TABLE certificates (
-    serial          TEXT PRIMARY KEY,
+    nth             INTEGER PRIMARY KEY,
+    serial          TEXT NOT NULL UNIQUE,
     profile         TEXT NOT NULL,
     account         TEXT,
     subject         TEXT NOT NULL,

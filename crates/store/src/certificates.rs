@@ -39,7 +39,7 @@ impl Store {
                 "SELECT * FROM certificates
                  WHERE (?1 IS NULL OR account = ?1) AND (?2 IS NULL OR profile = ?2)
                    AND (NOT ?3 OR card_guid IS NOT NULL)
-                 ORDER BY prepared_at DESC, rowid DESC",
+                 ORDER BY nth DESC",
                 params![
                     filter.account,
                     filter.profile.map(|profile| profile.as_str()),
@@ -185,9 +185,7 @@ pub(crate) fn where_column(
     column: &'static str,
     value: &str,
 ) -> Result<Vec<CertificateRow>, StoreError> {
-    let sql = format!(
-        "SELECT * FROM certificates WHERE {column} = ?1 ORDER BY prepared_at DESC, rowid DESC"
-    );
+    let sql = format!("SELECT * FROM certificates WHERE {column} = ?1 ORDER BY nth DESC");
     query_all(connection, "certificates", &sql, [value], row)
 }
 
@@ -199,7 +197,7 @@ pub(crate) fn revoked(
         connection,
         "certificates",
         "SELECT serial, revoked_reason, revoked_at FROM certificates
-         WHERE status = 'revoked' AND not_after > ?1 ORDER BY length(serial), serial",
+         WHERE status = 'revoked' AND not_after >= ?1 ORDER BY length(serial), serial",
         [nanos(now)],
         |fields| {
             Ok(RevokedRow {
