@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::instance::InstanceId;
 use crate::params::{Params, unescape};
-use crate::scan::{is_token_byte, trim, unquote};
+use crate::scan::{is_token_byte, quoted_len, trim, unquote};
 use crate::uri::{SipUri, UriError};
 
 /// Why an address could not be read.
@@ -44,7 +44,7 @@ impl<'a> NameAddr<'a> {
     pub fn parse(value: &'a str) -> Result<NameAddr<'a>, NameAddrError> {
         let value = trim(value);
         if value.starts_with('"') {
-            let end = quoted_end(value).ok_or(NameAddrError::Unterminated)?;
+            let end = quoted_len(value.as_bytes()).ok_or(NameAddrError::Unterminated)?;
             let (display, rest) = value
                 .split_at_checked(end)
                 .ok_or(NameAddrError::Unterminated)?;
@@ -131,23 +131,6 @@ impl<'a> NameAddr<'a> {
             .split_once(':')
             .is_some_and(|(s, _)| s.eq_ignore_ascii_case(scheme))
     }
-}
-
-/// The length of the quoted string that `text` starts with.
-fn quoted_end(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    let closing = text.bytes().skip(1).position(|byte| match byte {
-        _ if escaped => {
-            escaped = false;
-            false
-        }
-        b'\\' => {
-            escaped = true;
-            false
-        }
-        byte => byte == b'"',
-    })?;
-    closing.checked_add(2)
 }
 
 fn is_uri_text(text: &str) -> bool {

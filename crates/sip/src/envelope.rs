@@ -70,7 +70,7 @@ const SINGLE: &[Name] = &[
 impl<'a> Envelope<'a> {
     pub(crate) fn of(message: &'a Message) -> Result<Envelope<'a>, Defect> {
         for &name in SINGLE {
-            if message.headers(name).nth(1).is_some() {
+            if message.repeats(name) {
                 return Err(Defect::Repeated(name));
             }
         }

@@ -34,6 +34,7 @@ pub trait Headers {
     }
 
     /// The sender.
+    #[allow(clippy::wrong_self_convention, reason = "From is the header's name")]
     fn from_addr(&self) -> Option<NameAddr<'_>> {
         NameAddr::parse(self.header(Name::From)?).ok()
     }

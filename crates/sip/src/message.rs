@@ -164,6 +164,11 @@ impl Message {
         &self.inner.bytes
     }
 
+    /// True when a header of this name stands there more than once.
+    pub(crate) fn repeats(&self, name: Name) -> bool {
+        self.inner.head.repeated & name.bit() != 0
+    }
+
     fn slice(&self, span: Span) -> &[u8] {
         self.inner.bytes.get(span.range()).unwrap_or_default()
     }
@@ -176,6 +181,9 @@ impl Message {
 
 impl Headers for Message {
     fn header(&self, name: Name) -> Option<&str> {
+        if !self.inner.head.has(name) {
+            return None;
+        }
         self.headers(name).next()
     }
 

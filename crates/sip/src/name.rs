@@ -96,6 +96,8 @@ names! {
     WwwAuthenticate "WWW-Authenticate";
 }
 
+// Each name has a bit of a 64-bit set.
+const _: () = assert!(Name::ALL.len() <= 64);
 const NAME_BYTES_MAX: usize = 25;
 const NAMES_PER_LENGTH_MAX: usize = 8;
 const BY_LENGTH: [[Option<Name>; NAMES_PER_LENGTH_MAX]; NAME_BYTES_MAX + 1] = by_length();
@@ -119,6 +121,11 @@ const fn by_length() -> [[Option<Name>; NAMES_PER_LENGTH_MAX]; NAME_BYTES_MAX + 
 }
 
 impl Name {
+    /// A bit of its own for each name.
+    pub(crate) const fn bit(self) -> u64 {
+        1u64.wrapping_shl(self as u32)
+    }
+
     /// Finds a name in its long or compact form, in any case.
     #[must_use]
     pub fn lookup(text: &[u8]) -> Option<Name> {

@@ -96,6 +96,9 @@ pub(crate) struct Entry {
 pub(crate) struct Head {
     pub(crate) start: Start,
     pub(crate) entries: Vec<Entry>,
+    /// One bit per known name: stands there; stands there more than once.
+    pub(crate) seen: u64,
+    pub(crate) repeated: u64,
     pub(crate) unfolded: Vec<Box<str>>,
     /// Bytes up to and including the empty line.
     pub(crate) length: usize,
@@ -105,7 +108,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn has(&self, name: Name) -> bool {
-        self.entries.iter().any(|entry| entry.name == Some(name))
+        self.seen & name.bit() != 0
     }
 }
 
@@ -140,14 +143,18 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Result<Head, MessageError> {
     if std::str::from_utf8(bytes).is_err() {
         return Err(MessageError::NotUtf8);
     }
-    if bytes.iter().any(|&b| is_control(b)) {
+    // Two passes without branches instead of a test at every byte.
+    if bytes.iter().fold(false, |found, &b| found | is_control(b)) {
         check_controls(bytes)?;
     }
+    check_line_ends(bytes)?;
     let (line, mut at) = take_line(bytes, 0)?;
     let start = parse_start(bytes, line)?;
     let mut head = Head {
         start,
         entries: Vec::with_capacity(24),
+        seen: 0,
+        repeated: 0,
         unfolded: Vec::new(),
         length: bytes.len(),
         content_length: None,
@@ -237,6 +244,10 @@ fn push_entry(
         }
         head.content_length = Some(length);
     }
+    if let Some(name) = known {
+        head.repeated |= head.seen & name.bit();
+        head.seen |= name.bit();
+    }
     head.entries.push(Entry {
         name: known,
         text: text_span,
@@ -265,19 +276,24 @@ fn unfold(value: &[u8]) -> String {
 /// The line that begins at `at` without its CRLF, and where the next one begins.
 fn take_line(bytes: &[u8], at: usize) -> Result<(Range<usize>, usize), MessageError> {
     let rest = bytes.get(at..).ok_or(MessageError::Incomplete)?;
-    let lf = memchr(b'\n', rest).ok_or(MessageError::Incomplete)?;
-    let line = rest.get(..lf).ok_or(MessageError::Incomplete)?;
-    let line = line.strip_suffix(b"\r").ok_or(MessageError::LineEnd)?;
-    if memchr(b'\r', line).is_some() {
-        return Err(MessageError::LineEnd);
-    }
-    if line.len() > LINE_BYTES_MAX {
+    let length = memchr(b'\r', rest).ok_or(MessageError::Incomplete)?;
+    if length > LINE_BYTES_MAX {
         return Err(MessageError::LineTooLong);
     }
-    Ok((
-        at..at.saturating_add(line.len()),
-        at.saturating_add(lf).saturating_add(1),
-    ))
+    let end = at.saturating_add(length);
+    Ok((at..end, end.saturating_add(2)))
+}
+
+/// Every CR is followed by an LF and every LF follows a CR: then looking for either is enough.
+fn check_line_ends(bytes: &[u8]) -> Result<(), MessageError> {
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    let broken = pairs.fold(false, |found, (&a, &b)| {
+        found | ((a == b'\r') != (b == b'\n'))
+    });
+    if broken || bytes.first() == Some(&b'\n') || bytes.last() == Some(&b'\r') {
+        return Err(MessageError::LineEnd);
+    }
+    Ok(())
 }
 
 fn is_control(byte: u8) -> bool {

@@ -1,13 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Small readers of header text: tokens, quotes, lists.
 
+use memchr::{memchr, memchr2, memchr3};
+
+/// The bytes of an RFC 3261 token.
+const TOKEN: [bool; 256] = token_table();
+
+/// Evaluated by the compiler only.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+const fn token_table() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+            );
+        byte += 1;
+    }
+    table
+}
+
 /// True for the bytes of an RFC 3261 token.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-        )
+    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 pub(crate) fn is_token(text: &str) -> bool {
@@ -19,41 +37,39 @@ pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// Walks over a text and knows whether it is inside quotes or angle brackets.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Nesting {
-    quoted: bool,
-    escaped: bool,
-    bracketed: bool,
-}
-
-impl Nesting {
-    /// Takes one byte; true when that byte stands outside quotes and brackets.
-    pub(crate) fn step(&mut self, byte: u8) -> bool {
-        if self.quoted {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.quoted = false,
-                _ => {}
+/// Where `wanted` first stands outside quotes and angle brackets. What follows a quote or bracket
+/// that is never closed counts as inside.
+pub(crate) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 0usize;
+    loop {
+        let rest = bytes.get(at..)?;
+        let found = memchr3(wanted, b'"', b'<', rest)?;
+        at = at.checked_add(found)?;
+        match rest.get(found)? {
+            b'"' => at = at.checked_add(quoted_len(rest.get(found..)?)?)?,
+            b'<' => {
+                at = at
+                    .checked_add(memchr(b'>', rest.get(found..)?)?)?
+                    .checked_add(1)?
             }
-            return false;
+            _ => return Some(at),
         }
-        match byte {
-            b'"' => self.quoted = true,
-            b'<' => self.bracketed = true,
-            b'>' => self.bracketed = false,
-            _ => return !self.bracketed,
-        }
-        false
     }
 }
 
-/// Where `wanted` first stands outside quotes and brackets.
-pub(crate) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
-    let mut nesting = Nesting::default();
-    text.bytes()
-        .position(|byte| nesting.step(byte) && byte == wanted)
+/// The length of the quoted string that the text starts with, both quotes included.
+pub(crate) fn quoted_len(text: &[u8]) -> Option<usize> {
+    let mut at = 1usize;
+    loop {
+        let rest = text.get(at..)?;
+        let found = memchr2(b'"', b'\\', rest)?;
+        at = at.checked_add(found)?.checked_add(1)?;
+        if rest.get(found) == Some(&b'"') {
+            return Some(at);
+        }
+        at = at.checked_add(1)?;
+    }
 }
 
 /// Splits at `wanted`, giving `None` for the rest when it does not occur.
@@ -85,17 +101,10 @@ pub fn split_list(value: &str) -> impl Iterator<Item = &str> {
 
 /// The contents of a quoted string that makes up the whole text, escapes left in place.
 pub(crate) fn unquote(text: &str) -> Option<&str> {
-    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    let mut escaped = false;
-    for byte in inner.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return None,
-            _ => {}
-        }
-    }
-    (!escaped).then_some(inner)
+    let length = text
+        .starts_with('"')
+        .then(|| quoted_len(text.as_bytes()))??;
+    (length == text.len()).then(|| text.strip_prefix('"')?.strip_suffix('"'))?
 }
 
 /// Puts text between quotes, so that it reads back as it was. Control characters become spaces.
