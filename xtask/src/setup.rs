@@ -15,6 +15,8 @@ pub enum Purpose {
 
 /// PC/SC: the headers to build with, the daemon, and the virtual reader.
 const PCSC: &[&str] = &["libpcsclite-dev", "pkg-config", "pcscd", "vsmartcard-vpcd"];
+/// What building the independent card needs: its file system in C is read through libclang.
+const INDEPENDENT_CARD: &[&str] = &["gcc", "libc6-dev", "libclang-dev"];
 /// Foreign programs that judge our cards, certificates and terminals in the tests.
 const JUDGES: &[&str] = &[
     "opensc",
@@ -34,6 +36,7 @@ pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
     let mut wanted: Vec<&str> = PCSC.to_vec();
     if purpose == Purpose::Test {
         wanted.extend(JUDGES);
+        wanted.extend(INDEPENDENT_CARD);
     }
     let missing: Vec<String> = wanted
         .iter()
