@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The daemon as a process: it serves, notices, ends, and loses nothing when it is killed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::keeper::{Keeper, Opened};
 
 /// A verified PIN that no key was used with is forgotten after this time.
-pub const VERIFIED_IDLE_MAX: Duration = Duration::from_secs(30);
+pub const VERIFIED_IDLE_MAX: Duration = Duration::from_secs(15);
 /// A verified PIN is forgotten after this time, however busy the session is.
 pub const VERIFIED_MAX: Duration = Duration::from_secs(300);
 

@@ -349,11 +349,11 @@ fn a_verified_pin_ends_by_idleness_by_age_and_by_reset() {
     assert_eq!(reader.sign(Slot::Authentication), 0x6982, "idle");
 
     reader.verify(NEW_PIN);
-    for _ in 0..VERIFIED_MAX.as_secs() / 20 - 1 {
-        reader.later(20);
+    for _ in 0..VERIFIED_MAX.as_secs() / 10 - 1 {
+        reader.later(10);
         assert_eq!(reader.sign(Slot::Authentication), 0x9000);
     }
-    reader.later(20);
+    reader.later(10);
     assert_eq!(reader.sign(Slot::Authentication), 0x6982, "old");
 
     reader.verify(NEW_PIN);
