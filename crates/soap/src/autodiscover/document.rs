@@ -2,11 +2,14 @@
 //! The documents, apart from how they are written.
 
 use super::{AutodiscoverError, json, xml};
+use crate::xml::is_xml_char;
 
 /// Most links that are read from one document.
 pub const LINKS_MAX: usize = 64;
 /// Longest address of a link.
 pub(super) const HREF_BYTES_MAX: usize = 2048;
+/// Longest token of a link.
+const TOKEN_BYTES_MAX: usize = 256;
 /// Longest name of a host.
 const FQDN_BYTES_MAX: usize = 253;
 
@@ -130,11 +133,17 @@ impl Link {
         }
     }
 
-    /// Takes a link from outside; `None` when the address is not one that can be followed.
+    /// Takes a link from outside; `None` when the address is not one that can be followed, or
+    /// when the token is nothing that could be shown.
     pub(super) fn read(token: &str, href: &str) -> Option<Self> {
+        let shown = |c: char| is_xml_char(c) && !c.is_control();
         let web = href.starts_with("https://") || href.starts_with("http://");
-        let graphic = href.chars().all(|c| !c.is_control() && !c.is_whitespace());
-        (web && graphic && href.len() <= HREF_BYTES_MAX).then(|| Self {
+        let usable = web
+            && href.len() <= HREF_BYTES_MAX
+            && href.chars().all(|c| shown(c) && !c.is_whitespace())
+            && token.len() <= TOKEN_BYTES_MAX
+            && token.chars().all(shown);
+        usable.then(|| Self {
             token: LinkToken::read(token),
             href: href.to_owned(),
         })

@@ -8,6 +8,7 @@ mod write;
 
 pub use c14n::canonical;
 pub use element::{Children, Descendants, Element};
+pub(crate) use read::is_xml_char;
 pub use read::{
     ATTRIBUTES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, Document, ELEMENTS_MAX, NAME_BYTES_MAX, XmlError,
 };
