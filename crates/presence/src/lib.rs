@@ -11,6 +11,10 @@
 //! * [`hub`]: the node's state machine.
 //! * [`limits`]: the bounds, each a named constant.
 
+#[doc(hidden)]
+pub mod bench;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hub;
 pub mod limits;
 pub mod model;

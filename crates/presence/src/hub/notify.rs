@@ -52,6 +52,13 @@ impl Hub {
         fx
     }
 
+    /// The directory's card of a person changed.
+    pub fn person_changed(&mut self, now: Now, person: &PersonUri) -> Effects {
+        let mut fx = Effects::default();
+        self.changed(now, person, ["contactCard"], None, &mut fx);
+        fx
+    }
+
     /// Sends what a subscription missed.
     pub(super) fn catch_up(&mut self, now: Now, id: SubscriptionId, fx: &mut Effects) {
         self.tell_own(now, id, fx);

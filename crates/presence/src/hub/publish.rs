@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use super::Hub;
 use super::effect::{Effects, Now};
@@ -142,10 +142,24 @@ impl Hub {
             .values()
             .filter_map(|p| p.expires_at)
             .min();
-        if let Some(next) = next
-            && let Ok(wait) = std::time::Duration::try_from(next - now.utc)
-            && let Some(at) = now.instant.checked_add(wait)
-        {
+        if let Some(next) = next {
+            self.set_clock(now, uri, next);
+        }
+    }
+
+    /// Sets a timer unless an earlier one is set.
+    pub(super) fn set_clock(&mut self, now: Now, uri: &PersonUri, next: OffsetDateTime) {
+        let Ok(wait) = std::time::Duration::try_from(next - now.utc) else {
+            return;
+        };
+        let Some(at) = now.instant.checked_add(wait) else {
+            return;
+        };
+        let Some(person) = self.persons.get_mut(uri) else {
+            return;
+        };
+        if person.clock_at.is_none_or(|set| at < set) {
+            person.clock_at = Some(at);
             self.timers.set(at, Timer::Clock(uri.clone()));
         }
     }

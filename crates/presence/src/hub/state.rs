@@ -91,6 +91,8 @@ pub(super) struct Person {
     /// Counts the changes of the aggregate, for the person's own endpoints.
     pub(super) aggregate_version: u32,
     pub(super) idle_since: Instant,
+    /// The next time at which something begins or ends by the clock, when a timer is set for it.
+    pub(super) clock_at: Option<Instant>,
 }
 
 /// Whether a roster is in memory.
@@ -186,6 +188,7 @@ impl Person {
             seen: HashMap::new(),
             aggregate_version: 0,
             idle_since: now,
+            clock_at: None,
         }
     }
 

@@ -11,7 +11,6 @@ use time::OffsetDateTime;
 
 use super::aggregate::{aggregate, next_change};
 use super::state::{Person, RosterState};
-use super::timers::Timer;
 use super::{Hub, Now};
 use crate::model::availability::Availability;
 use crate::model::roster::{MemberKind, Roster};
@@ -192,11 +191,8 @@ impl Hub {
         let state = aggregate(!person.endpoints.is_empty(), &states, now.utc);
         person.aggregates.insert(input, state.clone());
         let next = next_change(&states, now.utc);
-        if let Some(next) = next
-            && let Ok(wait) = std::time::Duration::try_from(next - now.utc)
-            && let Some(at) = now.instant.checked_add(wait)
-        {
-            self.timers.set(at, Timer::Clock(uri.clone()));
+        if let Some(next) = next {
+            self.set_clock(now, uri, next);
         }
         state
     }

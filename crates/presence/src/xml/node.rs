@@ -362,7 +362,7 @@ impl Builder {
                 .normalized_value(XmlVersion::Implicit1_0)
                 .map_err(|_| XmlError::Entity)?
                 .into_owned();
-            if !value.chars().all(is_xml_char) || value.contains('<') {
+            if !value.chars().all(is_xml_char) || attribute.value.contains('<') {
                 return Err(XmlError::Malformed(at));
             }
             let key = attribute.key.0;

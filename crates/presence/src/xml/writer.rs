@@ -60,7 +60,11 @@ impl Writer {
         self.attr(name, text)
     }
 
+    /// Text; none at all leaves the element empty.
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        if text.is_empty() {
+            return self;
+        }
         self.end_tag();
         escape_text(&mut self.out, text);
         self

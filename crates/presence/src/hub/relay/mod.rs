@@ -121,6 +121,13 @@ impl Hub {
                 if method == "BYE" {
                     // Over for the one who says so, whatever the other answers.
                     self.relay.dialogs.remove(call, from_tag, to_tag);
+                } else if self
+                    .endpoints
+                    .get(&peer)
+                    .is_some_and(|e| self.blocks(&e.person, &own))
+                {
+                    // Blocked in the middle of a conversation: as if the other had left.
+                    return Err(Refusal::Offline.into());
                 }
                 vec![peer]
             }
