@@ -262,15 +262,13 @@ fn judge_opensc_sees_a_piv_card() {
 
         let words = desk.tool("piv-tool", &["--serial"])?;
         let guid: String = desk.card.guid.to_string().to_uppercase();
-        let shown: String = words
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .chars()
-            .take(16 * 3)
-            .filter(|c| !c.is_whitespace())
-            .collect();
-        ensure!(shown == guid, "{words}");
+        let shown = |line: &str| -> String {
+            line.chars()
+                .take(16 * 3)
+                .filter(|c| !c.is_whitespace())
+                .collect()
+        };
+        ensure!(words.lines().any(|line| shown(line) == guid), "{words}");
 
         let words = desk.tool("pkcs15-tool", &["--dump"])?;
         ensure!(words.contains(&desk.card.guid.to_string()), "{words}");
@@ -470,7 +468,7 @@ fn judge_piv_tool_and_pkcs15_tools_write_read_and_sign() {
             ])?;
             let certificate = desk.certificate("9a")?;
             // OpenSC proves the management key its own way and writes the certificate.
-            let key = [["01", "02", "03", "04", "05", "06", "07", "08"].join(":"); 3].join(":");
+            let key = ["01:02:03:04:05:06:07:08"; 3].join(":");
             fs::write(desk.folder.path().join("management-key"), key)?;
             let mut write = desk.command("piv-tool");
             write
@@ -479,12 +477,8 @@ fn judge_piv_tool_and_pkcs15_tools_write_read_and_sign() {
                     desk.folder.path().join("management-key"),
                 )
                 .args(["--admin", "M:9B:03", "--cert", "9A", "--in", &certificate]);
-            let output = run_limited(&mut write, "", PATIENCE)?;
-            ensure!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            // Its exit status is the number of bytes written; what it wrote is read back instead.
+            run_limited(&mut write, "", PATIENCE)?;
 
             let words = desk.tool("pkcs15-tool", &["--read-certificate", "01"])?;
             let pem = fs::read_to_string(desk.folder.path().join(certificate))?;
