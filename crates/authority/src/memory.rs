@@ -20,7 +20,7 @@ pub struct MemoryRegistry {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct State {
     /// By the order in which they were prepared.
     rows: Vec<CertificateRow>,
@@ -44,13 +44,25 @@ impl MemoryRegistry {
     /// All of it or nothing, as a transaction.
     fn change<T>(
         &self,
-        change: impl FnOnce(&mut State) -> Result<T, RegistryError>,
+        change: impl FnOnce(&mut Draft<'_>) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         let mut state = self.state();
-        let mut draft = state.clone();
-        let result = change(&mut draft)?;
-        *state = draft;
-        Ok(result)
+        let events_before = state.events.len();
+        let mut draft = Draft {
+            state: &mut state,
+            before: Vec::new(),
+        };
+        let result = change(&mut draft);
+        let before = draft.before;
+        if result.is_err() {
+            state.events.truncate(events_before);
+            for (index, row) in before.into_iter().rev() {
+                if let Some(changed) = state.rows.get_mut(index) {
+                    *changed = row;
+                }
+            }
+        }
+        result
     }
 
     fn select(
@@ -68,12 +80,36 @@ impl MemoryRegistry {
     }
 }
 
-impl State {
+/// A change on its way, with what it has to put back should it fail.
+struct Draft<'s> {
+    state: &'s mut State,
+    before: Vec<(usize, CertificateRow)>,
+}
+
+impl Draft<'_> {
+    /// A row that is about to be changed.
     fn row(&mut self, serial: &Serial) -> Result<&mut CertificateRow, RegistryError> {
-        let index = self.by_serial.get(serial).copied();
-        index
-            .and_then(|index| self.rows.get_mut(index))
-            .ok_or(RegistryError::UnknownSerial(*serial))
+        let unknown = RegistryError::UnknownSerial(*serial);
+        let Some(index) = self.state.by_serial.get(serial).copied() else {
+            return Err(unknown);
+        };
+        let Some(row) = self.state.rows.get_mut(index) else {
+            return Err(unknown);
+        };
+        self.before.push((index, row.clone()));
+        Ok(row)
+    }
+
+    fn append(&mut self, entry: &AuditEntry) {
+        self.state.append(entry);
+    }
+}
+
+impl State {
+    fn row(&self, serial: &Serial) -> Option<&CertificateRow> {
+        self.by_serial
+            .get(serial)
+            .and_then(|index| self.rows.get(*index))
     }
 
     fn append(&mut self, entry: &AuditEntry) -> AuditEvent {
@@ -115,39 +151,49 @@ impl Registry for MemoryRegistry {
     }
 
     fn complete(&self, completions: &[Completion]) -> Result<(), RegistryError> {
-        self.change(|state| {
+        self.change(|draft| {
             for completion in completions {
                 let serial = completion.serial;
-                let row = state.row(&serial)?;
+                let row = draft.row(&serial)?;
                 if row.status != Status::Prepared {
                     return Err(RegistryError::NotPrepared(serial));
                 }
                 row.status = completion.status;
                 row.der = Some(completion.der.clone());
                 if let Some(bound_to) = row.bound_to {
-                    let in_force = state
+                    let in_force = draft
+                        .state
                         .row(&bound_to)
-                        .is_ok_and(|row| matches!(row.status, Status::Issued | Status::Active));
+                        .is_some_and(|row| matches!(row.status, Status::Issued | Status::Active));
                     if !in_force {
                         return Err(RegistryError::NotInForce(bound_to));
                     }
                 }
-                state.append(&completion.audit);
+                draft.append(&completion.audit);
             }
             Ok(())
         })
     }
 
     fn activate(&self, serials: &[Serial], audit: &AuditEntry) -> Result<(), RegistryError> {
-        self.change(|state| {
+        self.change(|draft| {
+            let mut changed = false;
             for serial in serials {
-                let row = state.row(serial)?;
-                if !matches!(row.status, Status::Issued | Status::Active) {
-                    return Err(RegistryError::NotIssued(*serial));
+                let row = draft.row(serial)?;
+                match row.status {
+                    Status::Active => {}
+                    Status::Issued => {
+                        row.status = Status::Active;
+                        changed = true;
+                    }
+                    Status::Prepared | Status::Revoked => {
+                        return Err(RegistryError::NotIssued(*serial));
+                    }
                 }
-                row.status = Status::Active;
             }
-            state.append(audit);
+            if changed {
+                draft.append(audit);
+            }
             Ok(())
         })
     }
@@ -157,16 +203,16 @@ impl Registry for MemoryRegistry {
         entries: &[(Serial, AuditEntry)],
         revocation: &Revocation,
     ) -> Result<Vec<Serial>, RegistryError> {
-        self.change(|state| {
+        self.change(|draft| {
             let mut done = Vec::new();
             for (serial, audit) in entries {
-                let row = state.row(serial)?;
+                let row = draft.row(serial)?;
                 if row.status == Status::Revoked {
                     continue;
                 }
                 row.status = Status::Revoked;
                 row.revocation = Some(revocation.clone());
-                state.append(audit);
+                draft.append(audit);
                 done.push(*serial);
             }
             Ok(done)
@@ -174,9 +220,7 @@ impl Registry for MemoryRegistry {
     }
 
     fn find(&self, serial: &Serial) -> Result<Option<CertificateRow>, RegistryError> {
-        let state = self.state();
-        let index = state.by_serial.get(serial);
-        Ok(index.and_then(|index| state.rows.get(*index)).cloned())
+        Ok(self.state().row(serial).cloned())
     }
 
     fn of_account(&self, account: &Sid) -> Result<Vec<CertificateRow>, RegistryError> {
@@ -262,5 +306,101 @@ impl AuditLog for MemoryRegistry {
 
     fn signed_heads(&self) -> Result<Vec<SignedHead>, AuditLogError> {
         Ok(self.state().heads.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::Actor;
+    use crate::audit::Action;
+    use crate::registry::ProfileName;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+
+    fn by() -> Actor {
+        Actor::System("test".to_owned())
+    }
+
+    fn serial(number: u8) -> Serial {
+        Serial::from_random([number; 16])
+    }
+
+    fn entry(number: u8) -> AuditEntry {
+        AuditEntry::new(
+            NOW,
+            by(),
+            Action::CertificateIssued,
+            serial(number).to_string(),
+        )
+    }
+
+    fn prepared(registry: &MemoryRegistry, number: u8, bound_to: Option<Serial>) {
+        registry
+            .insert_prepared(&PreparedRow {
+                serial: serial(number),
+                profile: ProfileName::SmartcardUser,
+                account: None,
+                subject: String::new(),
+                card_guid: None,
+                card_kind: None,
+                bound_to,
+                not_before: NOW,
+                not_after: NOW,
+                requester: by(),
+                approver: by(),
+                prepared_at: NOW,
+                to_be_signed: Vec::new(),
+            })
+            .unwrap();
+    }
+
+    fn completion(number: u8) -> Completion {
+        let (serial, status) = (serial(number), Status::Issued);
+        Completion {
+            serial,
+            der: vec![number],
+            status,
+            audit: entry(number),
+        }
+    }
+
+    #[test]
+    fn a_change_that_fails_half_way_leaves_no_trace() {
+        let registry = MemoryRegistry::new();
+        prepared(&registry, 1, None);
+        prepared(&registry, 2, Some(serial(9)));
+        let result = registry.complete(&[completion(1), completion(2)]);
+        assert!(matches!(result, Err(RegistryError::NotInForce(_))));
+        for number in [1, 2] {
+            let row = registry.find(&serial(number)).unwrap().unwrap();
+            assert_eq!((row.status, row.der), (Status::Prepared, None));
+        }
+        assert_eq!(registry.head().unwrap(), Head::EMPTY);
+    }
+
+    #[test]
+    fn a_row_is_completed_once() {
+        let registry = MemoryRegistry::new();
+        prepared(&registry, 1, None);
+        registry.complete(&[completion(1)]).unwrap();
+        assert!(matches!(
+            registry.complete(&[completion(1)]),
+            Err(RegistryError::NotPrepared(number)) if number == serial(1)
+        ));
+        assert_eq!(registry.head().unwrap().seq, 1);
+    }
+
+    #[test]
+    fn coming_into_force_twice_is_told_once() {
+        let registry = MemoryRegistry::new();
+        prepared(&registry, 1, None);
+        assert!(registry.activate(&[serial(1)], &entry(1)).is_err());
+        registry.complete(&[completion(1)]).unwrap();
+        for _ in 0..2 {
+            registry.activate(&[serial(1)], &entry(1)).unwrap();
+        }
+        assert_eq!(registry.head().unwrap().seq, 2);
     }
 }

@@ -251,7 +251,8 @@ pub trait Registry: Send + Sync {
     /// withdrawn. The check and the change are in the same transaction.
     fn complete(&self, completions: &[Completion]) -> Result<(), RegistryError>;
 
-    /// Puts issued certificates in force: [`RegistryError::NotIssued`] when one is neither issued nor active already.
+    /// Puts issued certificates in force, all or none: [`RegistryError::NotIssued`] when one is neither issued nor active
+    /// already. When all of them were active before, nothing changes and there is no event.
     fn activate(&self, serials: &[Serial], audit: &AuditEntry) -> Result<(), RegistryError>;
 
     /// Withdraws certificates, all or none, one audit event for each pair. What is revoked already is left as it is,

@@ -414,7 +414,7 @@ mod tests {
     /// An odd number of exactly this many bits; nothing here factors it.
     fn modulus(bits: usize) -> Vec<u8> {
         let mut bytes = vec![0xa5; bits.div_ceil(8)];
-        bytes[0] = if bits % 8 == 0 {
+        bytes[0] = if bits.is_multiple_of(8) {
             0x80
         } else {
             1 << (bits % 8 - 1)

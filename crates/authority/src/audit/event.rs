@@ -199,3 +199,74 @@ fn clip(mut text: String, bytes_max: usize) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a hash has 64 hexadecimal digits")]
 pub struct NotAHash;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, Value, json};
+    use time::macros::datetime;
+
+    fn details(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    fn entry() -> AuditEntry {
+        AuditEntry::new(
+            datetime!(2026-11-22 12:34:56.789_999 UTC),
+            Actor::Administrator("root".to_owned()),
+            Action::UserAdded,
+            "alice@contoso.test",
+        )
+        .with_details(&details(
+            json!({"display_name": "Alice \u{c4}ngstr\u{f6}m"}),
+        ))
+    }
+
+    #[test]
+    fn the_layout_of_what_is_hashed_never_changes() {
+        // Computed apart from this code, by `testdata/audit_hash.py`. If this fails, every trail in the world breaks.
+        let first = seal(None, &entry());
+        assert_eq!(first.hash.to_string(), FIRST);
+        let second = seal(Some((first.seq, first.hash)), &entry());
+        assert_eq!((second.seq, second.prev_hash), (2, first.hash));
+        assert_eq!(second.hash.to_string(), SECOND);
+    }
+
+    const FIRST: &str = "5cc568e8b9acc209e568767caf911660071f45ff3f76200d89392fd22ae70528";
+    const SECOND: &str = "9ff01ec95e73a3f3aafdce3261c2ae90f1dd352a467ce8cb5e06f6b789bca6d1";
+
+    #[test]
+    fn time_is_kept_in_milliseconds_as_stores_keep_it() {
+        assert_eq!(entry().time, datetime!(2026-11-22 12:34:56.789 UTC));
+        assert_eq!(seal(None, &entry()).time, entry().time);
+    }
+
+    #[test]
+    fn subject_and_details_are_bounded() {
+        let long = "\u{e4}".repeat(SUBJECT_BYTES_MAX);
+        let clipped = AuditEntry::new(entry().time, entry().actor, Action::UserAdded, long);
+        assert_eq!(clipped.subject.len(), SUBJECT_BYTES_MAX);
+
+        let with = |count: usize| entry().with_details(&details(json!({"x": "y".repeat(count)})));
+        let frame = with(0).details().len();
+        let at_limit = with(DETAILS_BYTES_MAX - frame);
+        assert_eq!(at_limit.details().len(), DETAILS_BYTES_MAX);
+        let over = with(DETAILS_BYTES_MAX - frame + 1);
+        assert_eq!(
+            over.details(),
+            format!("{{\"omitted_bytes\":{}}}", DETAILS_BYTES_MAX + 1)
+        );
+    }
+
+    #[test]
+    fn a_hash_survives_text_and_back() {
+        let hash = seal(None, &entry()).hash;
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        for text in ["", "00", &"g".repeat(64), &"0".repeat(65)] {
+            assert_eq!(text.parse::<EventHash>(), Err(NotAHash), "{text:?}");
+        }
+    }
+}
