@@ -9,6 +9,7 @@ pub mod pcsc;
 pub mod person;
 pub mod process;
 pub mod server;
+pub mod standin;
 pub mod story;
 pub mod terminal;
 pub mod world;

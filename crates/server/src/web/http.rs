@@ -38,7 +38,9 @@ pub struct Peer {
 /// Adds what every listener has: limits, a time limit, and headers that keep answers out of caches.
 pub fn with_limits(router: Router) -> Router {
     router
+        .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(announced_size))
         .layer(middleware::from_fn(time_limit))
         .layer(middleware::from_fn(security_headers))
 }
@@ -65,6 +67,23 @@ where
     if let Err(error) = result {
         tracing::debug!(peer = %peer.address, %error, "HTTP connection ended");
     }
+}
+
+/// What is asked for is not here.
+async fn nothing_here() -> Response {
+    super::answer::json_fault(StatusCode::NOT_FOUND, lanyard_fault::Fault::NotFound)
+}
+
+/// Refuses a body that says itself that it is too large, before any of it is read: a client that
+/// asks first (`Expect: 100-continue`) then gets the answer and not a broken connection.
+async fn announced_size(request: Request<Body>, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        let fault = lanyard_fault::Fault::RequestTooLarge;
+        return super::answer::json_fault(StatusCode::PAYLOAD_TOO_LARGE, fault);
+    }
+    next.run(request).await
 }
 
 async fn time_limit(request: Request<Body>, next: Next) -> Response {
