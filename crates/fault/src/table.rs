@@ -49,6 +49,7 @@ faults! {
     VirtualCardsTooMany = 1215, "There are already ten virtual cards.", "Destroy one that you no longer need with 'lanyard card destroy'.";
     VirtualCardInUse = 1216, "Another program holds this virtual card.", "Close the other program, or wait until it has ended.";
     CardDaemonUnavailable = 1217, "The daemon that serves the virtual cards cannot be started.", "Run 'lanyard-cardd --foreground' to see why.";
+    VirtualCardName = 1229, "This name cannot be given to a card.", "Choose a short name of letters, digits and spaces.";
     LastTryUnconfirmed = 1230, "Only one try is left: if this PIN is wrong, the card locks.", "Type the PIN once more to use the last try, or ask your help desk.";
     PinFormat = 1231, "This is no PIN of a card.", "A PIN has 6 to 8 digits.";
     PukWrong = 1232, "The PUK is wrong.", "Type the PUK again; when its tries are used up, only a new card helps.";
@@ -129,6 +130,7 @@ faults! {
     SecretInput = 1723, "The secret could not be read.", "Type it at the prompt, or give a file descriptor that is open for reading.";
     PortUnusable = 1724, "A port that the server needs cannot be used.", "Check the address; ports below 1024 need the capability CAP_NET_BIND_SERVICE or root.";
     ServerNotRunning = 1725, "No server is running on this data directory.", "Start it with 'lanyard-server serve', or name the right directory with --data.";
+    AdminAnswerLost = 1726, "The server went away before it had answered.", "Look whether the change was made before you repeat it.";
     // 1800: local files, agent, command line.
     NoSession = 1801, "Nobody is signed in here.", "Sign in first: 'lanyard sign-in'.";
     AgentUnreachable = 1802, "The background process does not answer.", "Run 'lanyard exit' and sign in again.";

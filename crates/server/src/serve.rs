@@ -71,6 +71,8 @@ async fn serve(
         http: bind("http", listen.http)?,
     };
     let metrics = bind("metrics", listen.metrics)?;
+    // Before anybody is served: who is let in has a trail to be written into.
+    record(&app, Action::ServerStarted).await?;
     let socket_path = app.data.admin_socket();
     let socket = admin::bind(&socket_path)?;
 
@@ -78,7 +80,6 @@ async fn serve(
     let health = tokio::spawn(health::serve(Arc::clone(&app), metrics, figures));
     let admin = tokio::spawn(admin::serve(Arc::clone(&app), socket));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&app)));
-    record(&app, Action::ServerStarted).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         sip = %listen.sip, https = %listen.https, card = %listen.card, http = %listen.http,

@@ -74,9 +74,7 @@ pub fn ask_server(data: &DataDir, request: &Request) -> Result<ServerAnswer, Pro
         .read_until(b'\n', &mut answer)
         .map_err(lost)?;
     if answer.last() != Some(&b'\n') {
-        let detail = "the server stopped before it had answered; whether the change was made is \
-                      not known";
-        return Err(Problem::with(Fault::AdminProtocol, detail));
+        return Err(Problem::new(Fault::AdminAnswerLost));
     }
     let response: ResponseLine = serde_json::from_slice(&answer)
         .map_err(|error| Problem::with(Fault::AdminProtocol, error))?;

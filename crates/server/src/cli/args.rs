@@ -188,10 +188,9 @@ pub enum PolicyCommand {
 
 /// A change of policy.
 #[derive(Debug, Args)]
-#[group(id = "whose", required = true, multiple = false, args = ["group", "default"])]
 pub struct PolicySetArguments {
     /// The policy of this group.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "default", conflicts_with = "default")]
     pub group: Option<GroupName>,
     /// The policy that holds where no group says otherwise.
     #[arg(long)]

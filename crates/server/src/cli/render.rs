@@ -74,13 +74,13 @@ pub(super) fn made(made: &Made, json: bool) -> String {
          \n\
          Next:\n\
          1. Take the root key off this computer: it is needed again only for another issuing authority.\n\
-            {}\n\
+\x20  {}\n\
          2. Give the root certificate to every client, as a trust anchor.\n\
          3. Look through the configuration, then start the server:\n\
-            lanyard-server --data {data} serve\n\
+\x20  lanyard-server --data {data} serve\n\
          4. Add the first person, and make the code with which a card is enrolled:\n\
-            lanyard-server --data {data} user add alice@{}\n\
-            lanyard-server --data {data} user enrol-code alice@{}\n",
+\x20  lanyard-server --data {data} user add alice@{}\n\
+\x20  lanyard-server --data {data} user enrol-code alice@{}\n",
         made.config.display(),
         made.host,
         made.names.join(", "),

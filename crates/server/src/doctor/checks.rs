@@ -28,7 +28,10 @@ pub(super) fn clock(now: OffsetDateTime, data: &DataDir) -> Vec<Check> {
     if let Ok(root) = root
         && now < root.not_before()
     {
-        let found = format!("the clock says {now}, before the root certificate was made");
+        let found = format!(
+            "the clock says {}, before the root certificate was made",
+            whole(now)
+        );
         return vec![Check::wrong(NAME, found, NEXT)];
     }
     Vec::new()
@@ -142,7 +145,7 @@ fn newest_row(store: &Store, now: OffsetDateTime) -> Check {
             ),
             "Set the clock, best by a time service: certificates depend on it.",
         ),
-        _ => Check::ok(NAME, format!("{now}")),
+        _ => Check::ok(NAME, format!("{}", whole(now))),
     }
 }
 
@@ -285,4 +288,9 @@ fn names_host(leaf: &Certificate, config: &Config) -> Check {
             "Correct server.host, or put a certificate for this name in place.",
         )
     }
+}
+
+/// A time in whole seconds, for people.
+fn whole(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(0).unwrap_or(time)
 }
