@@ -30,7 +30,7 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// From the exporter's output for [`EXPORTER_LABEL`] without a context.
+    /// From the exporter's output for [`crate::EXPORTER_LABEL`] without a context.
     #[must_use]
     pub fn of_block(block: Zeroizing<[u8; KEY_BLOCK_BYTES]>, hash: MessageHash) -> SigningKeys {
         SigningKeys { block, hash }

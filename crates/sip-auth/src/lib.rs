@@ -25,7 +25,7 @@ pub mod tls12;
 
 pub use association::{Role, SecurityAssociation, SignError, VerifyError};
 pub use inner::{Finished, InnerAcceptor, InnerConnector, InnerTls, InnerTlsError};
-pub use keys::{MessageHash, SigningKeys};
+pub use keys::{EXPORTER_LABEL, KEY_BLOCK_BYTES, MessageHash, SigningKeys};
 pub use text::{Proof, signature_text};
 
 /// The scheme word of the authentication headers.

@@ -150,3 +150,101 @@ fn check_request_uri(uri: &str) -> Result<(), Defect> {
         _ => Err(Defect::RequestUri),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "SUBSCRIBE sip:a@b SIP/2.0\r\nVia: SIP/2.0/tls h\r\nFrom: <sip:a@b>;tag=1\r\n\
+        To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 SUBSCRIBE\r\nEvent: presence\r\nExpires: 1\r\n\
+        Max-Forwards: 70\r\n\r\n";
+
+    fn defect(from: &str, to: &str) -> Result<(), Defect> {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD);
+        Message::parse(text).unwrap().envelope().map(|_| ())
+    }
+
+    #[test]
+    fn a_via_without_branch_is_tolerated() {
+        let message = Message::parse(GOOD).unwrap();
+        assert_eq!(message.envelope().unwrap().via.branch(), None);
+    }
+
+    #[test]
+    fn each_defect_is_named() {
+        for (from, to, expected) in [
+            ("Via:", "X-Via:", Defect::Missing(Name::Via)),
+            (
+                "Via: SIP/2.0/tls h",
+                "Via: SIP/2.0/tls h, x",
+                Defect::Malformed(Name::Via),
+            ),
+            ("From:", "X:", Defect::Missing(Name::From)),
+            ("Call-ID: c", "Call-ID:", Defect::Malformed(Name::CallId)),
+            (
+                "Call-ID: c",
+                "Call-ID: c d",
+                Defect::Malformed(Name::CallId),
+            ),
+            (
+                "Call-ID: c",
+                "Call-ID: c\r\ni: c",
+                Defect::Repeated(Name::CallId),
+            ),
+            ("1 SUB", "x SUB", Defect::Malformed(Name::CSeq)),
+            ("1 SUBSCRIBE", "1 NOTIFY", Defect::MethodMismatch),
+            (
+                "Event: presence",
+                "Event: ;id=1",
+                Defect::Malformed(Name::Event),
+            ),
+            (
+                "Event: presence",
+                "o: presence\r\nEvent: x",
+                Defect::Repeated(Name::Event),
+            ),
+            (
+                "Expires: 1",
+                "Expires: -1",
+                Defect::Malformed(Name::Expires),
+            ),
+            (
+                "Max-Forwards: 70",
+                "Max-Forwards: 256",
+                Defect::Malformed(Name::MaxForwards),
+            ),
+            (
+                "Event",
+                "Content-Type: text\r\nEvent",
+                Defect::Malformed(Name::ContentType),
+            ),
+            (
+                "Event",
+                "Contact: *, <sip:a@b>\r\nEvent",
+                Defect::Malformed(Name::Contact),
+            ),
+            ("sip:a@b SIP", "sip:a@b@c SIP", Defect::RequestUri),
+        ] {
+            assert_eq!(defect(from, to), Err(expected), "{from} -> {to}");
+        }
+        let error = NameAddrError::Unterminated;
+        assert_eq!(
+            defect("To: <sip:a@b>", "To: <sip:a@b"),
+            Err(Defect::Address {
+                name: Name::To,
+                error
+            })
+        );
+    }
+
+    #[test]
+    fn other_schemes_and_great_numbers_are_for_others_to_judge() {
+        assert_eq!(defect("sip:a@b SIP", "tel:+1 SIP"), Ok(()));
+        assert_eq!(
+            defect("Expires: 1", "Expires: 99999999999999999999"),
+            Ok(())
+        );
+        assert_eq!(defect("Event", "Contact: *\r\nEvent"), Ok(()));
+    }
+}

@@ -321,3 +321,93 @@ fn clean_uri(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason_phrase;
+
+    fn register() -> Message {
+        Message::parse(
+            "REGISTER sip:contoso.test SIP/2.0\r\n\
+             v: SIP/2.0/tls 127.0.0.1:52378;branch=z9hG4bK1\r\n\
+             Via: SIP/2.0/TLS proxy\r\n\
+             f: \"Alice\"\r\n <sip:alice@contoso.test>;tag=1;epid=abb2cb12b77f\r\n\
+             t: <sip:alice@contoso.test>\r\n\
+             Authorization: TLS-DSK x=\"1\"\r\n\
+             CSEQ: 007 REGISTER\r\n\
+             i: abc\r\n\
+             X-Other: y\r\n\
+             c: text/plain\r\n\
+             l: 5\r\n\r\nhello",
+        )
+        .unwrap()
+    }
+
+    fn text(out: &OutMessage) -> String {
+        String::from_utf8_lossy(&out.to_bytes()).replace('\r', "")
+    }
+
+    #[test]
+    fn a_response_copies_what_it_must_and_uses_long_names() {
+        let out = OutMessage::response_to(&register(), 200, reason_phrase(200))
+            .with_to_tag("A1B2")
+            .with(Name::Expires, 600)
+            .with(Name::Supported, "adhoclist")
+            .with(Name::Supported, "msrtc-event-categories");
+        insta::assert_snapshot!(text(&out));
+    }
+
+    #[test]
+    fn a_forwarded_request_loses_the_proofs_of_its_hop_only() {
+        insta::assert_snapshot!(text(&OutMessage::forward(&register())));
+    }
+
+    #[test]
+    fn a_to_tag_is_added_once() {
+        let out = OutMessage::response_to(&register(), 200, "OK").with_to_tag("a;b\r\nc");
+        assert_eq!(out.to_addr().unwrap().tag(), Some("abc"));
+        assert_eq!(out.with_to_tag("d").to_addr().unwrap().tag(), Some("abc"));
+    }
+
+    #[test]
+    fn set_replaces_all_of_a_name_and_remove_takes_them_away() {
+        let mut out = OutMessage::response(200, "OK")
+            .with("x-a", 1)
+            .with(Name::Supported, "a")
+            .with("X-A", 2)
+            .with(Name::ContentLength, 99);
+        out.set("X-a", 3);
+        assert_eq!(out.headers_named("x-A").collect::<Vec<_>>(), ["3"]);
+        out.remove("X-A");
+        out.set(Name::Supported, "b");
+        out.set(Name::Event, "presence");
+        assert_eq!(
+            text(&out),
+            "SIP/2.0 200 OK\nSupported: b\nEvent: presence\nContent-Length: 0\n\n"
+        );
+    }
+
+    #[test]
+    fn nothing_breaks_out_of_its_line() {
+        let out = OutMessage::request(Method::Other("A B\r\nC"), "sip:a b\r\nEvil: <x>@c")
+            .with(Name::Subject, "one\r\nEvil: two\0");
+        assert_eq!(
+            text(&out),
+            "A-B--C sip:a%20b%0D%0AEvil:%20%3Cx%3E@c SIP/2.0\n\
+             Subject: one  Evil: two \nContent-Length: 0\n\n"
+        );
+        let out = OutMessage::response(400, "Bad\r\nEvil: x");
+        assert_eq!(
+            text(&out),
+            "SIP/2.0 400 Bad  Evil: x\nContent-Length: 0\n\n"
+        );
+    }
+
+    #[test]
+    fn no_header_value_is_printed_by_debug() {
+        let out = OutMessage::forward(&register()).with_body("text/plain", "secret");
+        let text = format!("{out:?} {:?}", register());
+        assert!(!text.contains("alice") && !text.contains("secret") && !text.contains("hello"));
+    }
+}
