@@ -1,2 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! lanyard-server: listeners, configuration, administration.
+
+pub mod admin;
+pub mod app;
+pub mod chat;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod desk;
+pub mod doctor;
+pub mod federation;
+pub mod health;
+pub mod init;
+pub mod listener;
+pub mod logging;
+pub mod open;
+pub mod problem;
+pub mod serve;
+pub mod sessions;
+pub mod sip;
+pub mod tls;
+pub mod web;
+pub mod wire;
