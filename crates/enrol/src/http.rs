@@ -86,7 +86,6 @@ async fn enrol<D: EnrolmentDesk>(
         address: address.as_ref(),
         refusal,
     });
-    tracing::info!(%peer, code = %refusal.fault().code(), reason = %refusal, "enrolment refused");
     if refusal == Refusal::Code {
         let spent = counter.desk.instant().saturating_duration_since(begun);
         counter

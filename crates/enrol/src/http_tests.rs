@@ -450,7 +450,9 @@ async fn malformed_requests_are_refused_with_the_reason_and_cost_no_code() {
         ),
         (
             "LY-1410",
-            changed(&good, |b| b["card"]["label"] = "x".repeat(65).into()),
+            changed(&good, |b| {
+                b["card"]["label"] = "x".repeat(crate::LABEL_CHARS_MAX + 1).into()
+            }),
         ),
         ("LY-1001", changed(&good, |b| b["address"] = "alice".into())),
         (

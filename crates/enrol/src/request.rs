@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// The only template that people enrol by themselves.
 pub const TEMPLATE_SMARTCARD_USER: &str = "SmartcardUser";
 /// Longest name of a card.
-pub const LABEL_CHARS_MAX: usize = 64;
+pub const LABEL_CHARS_MAX: usize = 128;
 
 /// The body as JSON. Unknown fields are refused, so that a mistyped one is noticed.
 #[derive(Deserialize)]

@@ -109,6 +109,16 @@ fn the_request_has_its_form() {
     insta::assert_snapshot!(format!("{head}[assertion]{tail}"));
 }
 
+#[test]
+fn a_request_is_not_printed_with_its_ticket() {
+    let body = message(&ProofTimestamp::fresh(NOW));
+    let shown = format!("{:?}", CertRequest::parse(&body).unwrap());
+    assert!(
+        !shown.contains("Sealed") && !shown.contains("SignatureValue"),
+        "{shown}"
+    );
+}
+
 /// Signatures made by an independent implementation, in the shape of SIPE and in ours, spliced
 /// into an envelope with other prefixes than our own.
 #[test]
