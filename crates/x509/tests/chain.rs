@@ -65,8 +65,8 @@ fn a_true_certificate_gives_its_person() {
     let house = House::new();
     let (_, leaf) = house.issuing.person();
     let check = ChainCheck {
-        intermediates: &[house.issuing.certificate.clone()],
-        anchors: &[house.root.certificate.clone()],
+        intermediates: std::slice::from_ref(&house.issuing.certificate),
+        anchors: std::slice::from_ref(&house.root.certificate),
         now: now(),
         required_eku: Eku::SMARTCARD_LOGON,
         crls: &[],
@@ -293,7 +293,7 @@ fn a_list_of_another_issuer_or_time_does_not_count() {
         .sign(&house.issuing.certificate, &house.issuing.key)
         .unwrap();
     assert_eq!(
-        house.check_with(&leaf, Eku::CLIENT_AUTH, &[old.clone()]),
+        house.check_with(&leaf, Eku::CLIENT_AUTH, std::slice::from_ref(&old)),
         Err(ChainError::RevocationListExpired {
             next_update: old.next_update()
         })
