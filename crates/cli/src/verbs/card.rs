@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `lanyard card`: create, list, change the PIN, unblock, say the state, destroy.
+
+use lanyard_client::cards::{
+    self, AdminKeyChoice, CardChange, CardListing, CardView, CreateCard, PinChoice,
+    PukChoice as Puk, ReaderView,
+};
+use lanyard_client::session::Now;
+use lanyard_client::{Fault, Problem};
+
+use super::{Context, enrol};
+use crate::args::{AdminKey, Card, Create, PukChoice, Secret, Which};
+use crate::output::{self, Style};
+use crate::secrets;
+
+/// Runs a verb of cards.
+pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
+    match verb {
+        Card::Create(options) => create(context, &options),
+        Card::List { json } => list(context, json),
+        Card::Enrol(options) => enrol::run(context, options),
+        Card::ChangePin { card, use_last_try, pin_fd, new_pin_fd } => {
+            with_card(context, &card, |card| {
+                let old = secrets::take(pin_fd, "Current PIN")?;
+                let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)")?;
+                cards::change_pin(card, &old, &new, use_last_try)?;
+                output::line("The PIN is changed.");
+                Ok(())
+            })
+        }
+        Card::Unblock { card, puk_fd, new_pin_fd } => with_card(context, &card, |card| {
+            let puk = secrets::take(puk_fd, "PUK")?;
+            let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)")?;
+            cards::unblock(card, &puk, &new)?;
+            output::line("The card is unblocked and has its new PIN.");
+            Ok(())
+        }),
+        Card::Status { card, json } => status(context, &card, json),
+        Card::Destroy { card, yes } => with_card(context, &card, |card| {
+            let label = card.facts().label();
+            let question =
+                format!("Destroy {label}? Its keys cannot be brought back.");
+            if !yes && !output::confirm(&question) {
+                return Err(Problem::new(Fault::Cancelled));
+            }
+            cards::destroy(card)?;
+            output::line(&format!("{label} is destroyed."));
+            Ok(())
+        }),
+    }
+}
+
+fn with_card(
+    context: &Context,
+    which: &Which,
+    work: impl FnOnce(&CardChange<'_>) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let reached = cards::open(&context.config, &context.places);
+    let which = which.card.as_deref();
+    work(&CardChange::choose(&context.places, &context.config, &reached, which)?)
+}
+
+fn create(context: &Context, options: &Create) -> Result<(), Problem> {
+    let pin = match options.pin {
+        Secret::Default => PinChoice::Default,
+        Secret::Prompt => {
+            PinChoice::Given(secrets::choose(options.pin_fd, "New PIN (6 to 8 digits)")?)
+        }
+    };
+    let puk = match options.puk {
+        PukChoice::Default => Puk::Default,
+        PukChoice::Random => Puk::Random,
+        PukChoice::Prompt => {
+            Puk::Given(secrets::choose(options.puk_fd, "New PUK (6 to 8 digits)")?)
+        }
+    };
+    let admin_key = match options.admin_key {
+        AdminKey::Default => AdminKeyChoice::Default,
+        AdminKey::Random => AdminKeyChoice::Random,
+        AdminKey::Prompt => AdminKeyChoice::Given(secrets::take(
+            options.admin_key_fd,
+            "Admin key (48 or 64 hexadecimal digits)",
+        )?),
+    };
+    let order = CreateCard { name: options.name.clone(), pin, puk, admin_key };
+    let created = cards::create(&context.places, &context.config, &order)?;
+    let style = Style::of_stdout();
+    output::line(&format!("Virtual card {} is created.", style.strong(&options.name)));
+    output::line(&format!("  Instance   {}", created.instance));
+    output::line(&format!("  Number     {}", created.guid));
+    output::line("  Protection sealed file: no hardware protection");
+    if options.pin == Secret::Default {
+        output::line("  PIN        12345678, to be changed before first use");
+    }
+    if let Some(puk) = &created.puk {
+        output::line(&format!("  PUK        {}", puk.as_str()));
+        let words = "Write the PUK down: it unblocks the PIN, and it is shown only now.";
+        output::line(&style.warn(words));
+    }
+    Ok(())
+}
+
+fn listing(context: &Context) -> Result<CardListing, Problem> {
+    let reached = cards::open(&context.config, &context.places);
+    let wall = Now::from_system().wall;
+    cards::list(&context.places, &context.config, &reached, wall)
+}
+
+fn list(context: &Context, json: bool) -> Result<(), Problem> {
+    let listing = listing(context)?;
+    if json {
+        output::json(&listing);
+        return Ok(());
+    }
+    let style = Style::of_stdout();
+    if let Some(problem) = &listing.service {
+        output::error_line(&style.quiet(&problem.to_string()));
+    }
+    if listing.readers.is_empty() {
+        return Err(Problem::new(Fault::NoReader));
+    }
+    for reader in &listing.readers {
+        for line in reader_lines(reader, style) {
+            output::line(&line);
+        }
+    }
+    Ok(())
+}
+
+fn reader_lines(reader: &ReaderView, style: Style) -> Vec<String> {
+    let mut lines = vec![style.strong(&format!("{} ({})", reader.reader, reader.path))];
+    match (&reader.card, &reader.problem) {
+        (Some(card), _) => lines.extend(card_lines(card, style)),
+        (None, Some(problem)) => lines.push(format!("  {}", style.bad(&problem.to_string()))),
+        (None, None) => lines.push(format!("  {}", style.quiet("no card"))),
+    }
+    lines
+}
+
+fn card_lines(card: &CardView, style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut field = |name: &str, value: &str| lines.push(format!("  {name:<10} {value}"));
+    if let Some(name) = &card.name {
+        field("Card", name);
+    }
+    field("Kind", match card.kind {
+        "virtual-file" => "virtual card in a sealed file (no hardware protection)",
+        "virtual-tpm" => "virtual card in the TPM",
+        _ => "physical card",
+    });
+    if let Some(guid) = &card.guid {
+        field("Number", guid);
+    }
+    if let Some(instance) = &card.instance {
+        field("Instance", instance);
+    }
+    field("State", card.state.words());
+    if let Some(certificate) = &card.certificate {
+        field("Holder", &certificate.holder);
+        if !certificate.addresses.is_empty() {
+            field("Address", &certificate.addresses.join(", "));
+        }
+        if let Some(upn) = &certificate.upn {
+            field("UPN", upn);
+        }
+        if let Some(email) = &certificate.email {
+            field("E-mail", email);
+        }
+        field("Issuer", &certificate.issuer);
+        field("Serial", &certificate.serial);
+        let from = output::local_time(certificate.not_before);
+        let until = output::local_time(certificate.not_after);
+        field("Valid", &format!("{from} to {until}"));
+        if !certificate.for_sign_in {
+            field("", &style.warn("not meant for signing in"));
+        }
+    }
+    field("PIN", &card.pin);
+    lines
+}
+
+fn status(context: &Context, which: &Which, json: bool) -> Result<(), Problem> {
+    // Chosen first: the faults of choosing are the ones that a person can act on.
+    let reached = cards::open(&context.config, &context.places);
+    let chosen =
+        CardChange::choose(&context.places, &context.config, &reached, which.card.as_deref())?;
+    let reader = chosen.facts().summary.reader.name.clone();
+    let found = listing(context)?.readers.into_iter().find(|one| one.reader == reader);
+    let view = found.ok_or_else(|| Problem::new(Fault::CardRemoved))?;
+    if json {
+        output::json(&view.card);
+    } else {
+        for line in reader_lines(&view, Style::of_stdout()) {
+            output::line(&line);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Readers, cards and certificates as faces show them (S-28).
+
+use lanyard_card::{CardFault, CardSummary, Cards};
+use lanyard_fault::Fault;
+use lanyard_virtual_card::list as virtual_list;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::daemon::{card_places, ensure_daemon};
+use super::facts::CardFacts;
+use super::problems::{card_problem, tries_in_words};
+use crate::config::{CardPath, ClientConfig};
+use crate::places::Places;
+use crate::problem::Problem;
+
+/// Everything in the readers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CardListing {
+    /// Readers, those with cards and those without.
+    pub readers: Vec<ReaderView>,
+    /// Why the smart-card service is of no use, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<Problem>,
+}
+
+/// One reader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReaderView {
+    /// Its name.
+    pub reader: String,
+    /// How it is reached: `pcsc` or `socket`.
+    pub path: String,
+    /// The card in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardView>,
+    /// Why the card in it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// One card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CardView {
+    /// Its number, in hexadecimal digits.
+    pub guid: Option<String>,
+    /// The name of a virtual card.
+    pub name: Option<String>,
+    /// `virtual-file`, `virtual-tpm` or `physical`.
+    pub kind: &'static str,
+    /// The virtual card's instance on this computer.
+    pub instance: Option<String>,
+    /// Enrolled or blank.
+    pub state: CardState,
+    /// The certificate for sign-in.
+    pub certificate: Option<CertificateView>,
+    /// It also proves its presence (slot 9E).
+    pub proves_presence: bool,
+    /// Tries left for the PIN.
+    pub pin_tries_left: Option<u8>,
+    /// The PIN is still the one of a blank card.
+    pub pin_is_first: Option<bool>,
+    /// The PIN in words.
+    pub pin: String,
+}
+
+/// What a card is good for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CardState {
+    /// No certificate.
+    Blank,
+    /// Enrolled, and the certificate is in its time.
+    Enrolled,
+    /// The certificate's time has not come.
+    NotYetValid,
+    /// The certificate's time is over.
+    Expired,
+}
+
+impl CardState {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Blank => "blank: not enrolled",
+            Self::Enrolled => "enrolled",
+            Self::NotYetValid => "enrolled, but not valid yet",
+            Self::Expired => "enrolled, but expired",
+        }
+    }
+}
+
+/// One certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CertificateView {
+    /// The person.
+    pub holder: String,
+    /// Sign-in addresses.
+    pub addresses: Vec<String>,
+    /// User principal name.
+    pub upn: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// The authority.
+    pub issuer: String,
+    /// Serial number.
+    pub serial: String,
+    /// From when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_before: OffsetDateTime,
+    /// Until when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_after: OffsetDateTime,
+    /// Meant for signing in.
+    pub for_sign_in: bool,
+}
+
+/// Lists everything. Virtual cards are served first where that is wanted.
+///
+/// # Errors
+/// When neither the smart-card service nor the virtual cards can be reached.
+pub fn list(
+    places: &Places,
+    config: &ClientConfig,
+    cards: &Cards,
+    wall: OffsetDateTime,
+) -> Result<CardListing, Problem> {
+    if config.card_path != CardPath::Pcsc {
+        ensure_daemon(places)?;
+    }
+    let listing = match cards.list() {
+        Ok(listing) => listing,
+        Err(fault) => {
+            let service = Some(card_problem(fault));
+            return Ok(CardListing { readers: Vec::new(), service });
+        }
+    };
+    let readers = listing.readers.into_iter().map(|reader| {
+        let (card, problem) = match reader.card {
+            Ok(summary) => (Some(view(&facts_of(places, summary), places, wall)), None),
+            Err(CardFault::NoCard) => (None, None),
+            Err(fault) => (None, Some(card_problem(fault))),
+        };
+        ReaderView {
+            reader: reader.reader.name,
+            path: reader.reader.path.to_string(),
+            card,
+            problem,
+        }
+    });
+    // Without PC/SC the virtual cards still work; that is worth a word, not an error.
+    let service = listing.pcsc_fault.map(|_| Problem::new(Fault::PcscUnavailable));
+    Ok(CardListing { readers: readers.collect(), service })
+}
+
+/// A card's facts, with the name that the person gave it.
+#[must_use]
+pub(crate) fn facts_of(places: &Places, summary: CardSummary) -> CardFacts {
+    let name = summary.guid.and_then(|guid| {
+        virtual_list(&card_places(places))
+            .into_iter()
+            .filter_map(|listed| listed.card.ok())
+            .find(|card| card.guid == guid)
+            .map(|card| card.name)
+    });
+    CardFacts::of(summary, name)
+}
+
+/// The instance of a virtual card of this computer.
+pub(super) fn instance_of(
+    places: &Places,
+    facts: &CardFacts,
+) -> Option<lanyard_virtual_card::InstanceId> {
+    let guid = facts.summary.guid?;
+    virtual_list(&card_places(places))
+        .into_iter()
+        .find(|listed| listed.card.as_ref().is_ok_and(|card| card.guid == guid))
+        .map(|listed| listed.instance)
+}
+
+fn view(facts: &CardFacts, places: &Places, wall: OffsetDateTime) -> CardView {
+    let pin = facts.summary.pin;
+    let state = match &facts.certificate {
+        None => CardState::Blank,
+        Some(certificate) if wall > certificate.not_after => CardState::Expired,
+        Some(certificate) if wall < certificate.not_before => CardState::NotYetValid,
+        Some(_) => CardState::Enrolled,
+    };
+    let certificate = facts.certificate.as_ref().map(|certificate| CertificateView {
+        holder: certificate.holder.clone(),
+        addresses: certificate.addresses.clone(),
+        upn: certificate.upn.clone(),
+        email: certificate.email.clone(),
+        issuer: certificate.issuer.clone(),
+        serial: certificate.serial.clone(),
+        not_before: certificate.not_before,
+        not_after: certificate.not_after,
+        for_sign_in: certificate.for_sign_in,
+    });
+    CardView {
+        guid: facts.guid(),
+        name: facts.name.clone(),
+        kind: facts.kind_word(),
+        instance: instance_of(places, facts).map(|instance| instance.to_string()),
+        state,
+        certificate,
+        proves_presence: facts.summary.card_authentication_certificate.is_some(),
+        pin_tries_left: pin.tries_left,
+        pin_is_first: pin.is_default,
+        pin: pin_words(pin.tries_left, pin.is_default),
+    }
+}
+
+fn pin_words(tries_left: Option<u8>, is_default: Option<bool>) -> String {
+    let first = match is_default {
+        Some(true) => "Still the first PIN: change it before use. ",
+        _ => "",
+    };
+    match tries_left {
+        Some(0) => "Blocked.".to_owned(),
+        Some(tries) => format!("{first}{}", tries_in_words(tries)),
+        None => format!("{first}The card does not tell how many tries are left."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pin_is_told_in_words() {
+        assert_eq!(pin_words(Some(0), None), "Blocked.");
+        assert_eq!(pin_words(Some(3), Some(false)), "3 tries are left.");
+        let first = pin_words(Some(3), Some(true));
+        assert_eq!(first, "Still the first PIN: change it before use. 3 tries are left.");
+    }
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What faces show: plain data, ready to be worded and drawn. Nothing here knows a protocol.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::address::SignInAddress;
+use crate::problem::Problem;
+
+/// Everything about the session except contacts and messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// The address in use, or the one to pre-fill.
+    pub address: Option<SignInAddress>,
+    /// Where the sign-in stands.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Why the last attempt failed or the session ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// The step takes longer than usual.
+    #[serde(default)]
+    pub slow: bool,
+    /// The own status as others see it.
+    pub own: OwnView,
+    /// When the sign-in must be renewed with the card.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub renew_by: Option<OffsetDateTime>,
+}
+
+impl SessionView {
+    /// A session that has not begun.
+    #[must_use]
+    pub fn idle(address: Option<SignInAddress>) -> Self {
+        Self {
+            address,
+            stage: Stage::Idle,
+            problem: None,
+            slow: false,
+            own: OwnView::default(),
+            renew_by: None,
+        }
+    }
+}
+
+/// The states of a sign-in and of a session (S-09, S-50 to S-53).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "kebab-case")]
+pub enum Stage {
+    /// The sign-in prompt; nobody is signed in.
+    Idle,
+    /// Looking for the server of the address.
+    FindingServer,
+    /// Talking to the server about the ways in.
+    ContactingServer,
+    /// No fitting card yet.
+    InsertCard(InsertCard),
+    /// A PIN is needed.
+    EnterPin(EnterPin),
+    /// The card still has its transport PIN: the person chooses a new one, once.
+    ChangePin(ChangePin),
+    /// The card signs, the certificate is fetched, the registration goes out.
+    SigningIn,
+    /// Signed in.
+    SignedIn,
+    /// The connection was lost; the agent tries again with the chat key.
+    Reconnecting {
+        /// What was seen last.
+        reason: Problem,
+        /// Seconds until the next try.
+        retry_in: u64,
+    },
+    /// Signing out.
+    SigningOut,
+}
+
+impl Stage {
+    /// Whether an attempt to sign in is under way.
+    #[must_use]
+    pub fn is_signing_in(&self) -> bool {
+        !matches!(
+            self,
+            Self::Idle | Self::SignedIn | Self::Reconnecting { .. } | Self::SigningOut
+        )
+    }
+
+    /// One line for a status display.
+    #[must_use]
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Idle => "Not signed in",
+            Self::FindingServer => "Finding your server…",
+            Self::ContactingServer => "Contacting server…",
+            Self::InsertCard(_) => "Insert your smart card",
+            Self::EnterPin(_) => "Waiting for your PIN",
+            Self::ChangePin(_) => "Waiting for your new PIN",
+            Self::SigningIn => "Signing in…",
+            Self::SignedIn => "Signed in",
+            Self::Reconnecting { .. } => "Connection lost, trying again",
+            Self::SigningOut => "Signing out…",
+        }
+    }
+}
+
+/// The state *insert your card*.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsertCard {
+    /// Readers by name; none means that no reader was found.
+    pub readers: Vec<String>,
+    /// The card that was detected meanwhile; OK is possible now.
+    pub detected: Option<CardLabel>,
+    /// Cards that are there but do not fit, with the reason.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A card that is there but cannot be used for this sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Which card.
+    pub card: CardLabel,
+    /// Why not.
+    pub reason: Problem,
+}
+
+/// The PIN prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnterPin {
+    /// Which card's PIN.
+    pub card: CardLabel,
+    /// Tries that are left, where the card tells.
+    pub tries_left: Option<u8>,
+    /// Only one try is left: it is used only with the person's consent.
+    pub last_try: bool,
+    /// Why the PIN before this one was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miss: Option<Problem>,
+    /// Why the PIN is asked for although the person is signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// The forced change of the transport PIN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangePin {
+    /// Which card's PIN.
+    pub card: CardLabel,
+    /// Why the last choice was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Problem>,
+}
+
+/// A card in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardLabel {
+    /// Whose card, from its certificate; empty for a blank card.
+    pub holder: String,
+    /// The reader, or the name of the virtual card.
+    pub place: String,
+    /// Virtual cards are always inserted.
+    pub is_virtual: bool,
+}
+
+impl fmt::Display for CardLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.holder.is_empty() {
+            write!(f, "{}", self.place)
+        } else {
+            write!(f, "{} ({})", self.holder, self.place)
+        }
+    }
+}
+
+/// The own status.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnView {
+    /// The display name that the server gives.
+    pub name: String,
+    /// Availability.
+    pub availability: Availability,
+    /// The note above the name.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Availability in the words of the status menu.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Availability {
+    /// Green.
+    Available,
+    /// Available, idle for some minutes.
+    Inactive,
+    /// Red.
+    Busy,
+    /// Busy, idle for some minutes.
+    BusyInactive,
+    /// Red with a bar.
+    DoNotDisturb,
+    /// Yellow.
+    BeRightBack,
+    /// Yellow.
+    Away,
+    /// Not signed in.
+    Offline,
+    /// Nothing is known.
+    #[default]
+    Unknown,
+}
+
+impl Availability {
+    /// Those a person may choose.
+    pub const CHOICES: [Self; 5] =
+        [Self::Available, Self::Busy, Self::DoNotDisturb, Self::BeRightBack, Self::Away];
+
+    /// The words people read.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Available => "Available",
+            Self::Inactive => "Inactive",
+            Self::Busy => "Busy",
+            Self::BusyInactive => "Busy, inactive",
+            Self::DoNotDisturb => "Do not disturb",
+            Self::BeRightBack => "Be right back",
+            Self::Away => "Away",
+            Self::Offline => "Offline",
+            Self::Unknown => "Presence unknown",
+        }
+    }
+
+    /// The word as it is typed and printed for machines.
+    #[must_use]
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Inactive => "inactive",
+            Self::Busy => "busy",
+            Self::BusyInactive => "busy-inactive",
+            Self::DoNotDisturb => "do-not-disturb",
+            Self::BeRightBack => "be-right-back",
+            Self::Away => "away",
+            Self::Offline => "offline",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads what a person types: the keyword, its first letters, or a common short form.
+    #[must_use]
+    pub fn from_typed(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase().replace([' ', '_'], "-");
+        let short = match text.as_str() {
+            "dnd" => Some(Self::DoNotDisturb),
+            "brb" => Some(Self::BeRightBack),
+            "online" => Some(Self::Available),
+            "" => return None,
+            _ => None,
+        };
+        let begins = |choice: &Self| choice.keyword().starts_with(&text);
+        short.or_else(|| Self::CHOICES.into_iter().find(begins))
+    }
+
+    /// Reads the availability number of the wire.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        // [MS-PRES] availability ranges; the lower end of each is what a person chose by hand.
+        match number {
+            0..3000 => Self::Unknown,
+            3000..4500 => Self::Available,
+            4500..6000 => Self::Inactive,
+            6000..7500 => Self::Busy,
+            7500..9000 => Self::BusyInactive,
+            9000..12000 => Self::DoNotDisturb,
+            12000..15000 => Self::BeRightBack,
+            15000..18000 => Self::Away,
+            _ => Self::Offline,
+        }
+    }
+
+    /// The availability number of the wire.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Available => 3500,
+            Self::Inactive => 5000,
+            Self::Busy => 6500,
+            Self::BusyInactive => 7500,
+            Self::DoNotDisturb => 9500,
+            Self::BeRightBack => 12500,
+            Self::Away => 15500,
+            Self::Offline | Self::Unknown => 18500,
+        }
+    }
+}
+
+/// One contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactView {
+    /// Address.
+    pub address: SignInAddress,
+    /// Display name; the address where nothing better is known.
+    pub name: String,
+    /// Availability.
+    pub availability: Availability,
+    /// Note.
+    #[serde(default)]
+    pub note: String,
+    /// Names of the groups it stands in.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Messages that were not shown yet.
+    #[serde(default)]
+    pub unread: u32,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageView {
+    /// Unique on this computer.
+    pub id: String,
+    /// The other person.
+    pub with: SignInAddress,
+    /// Written by the person of this session.
+    pub mine: bool,
+    /// The text.
+    pub text: String,
+    /// When it was sent or received.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What became of it.
+    #[serde(flatten)]
+    pub delivery: Delivery,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "delivery", rename_all = "kebab-case")]
+pub enum Delivery {
+    /// On its way.
+    Sending,
+    /// The other side took it.
+    Delivered,
+    /// It did not arrive.
+    NotDelivered {
+        /// Why.
+        reason: Problem,
+    },
+    /// It came in.
+    Received,
+}
+
+/// Something that happened, for faces that are attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The session changed.
+    Session(SessionView),
+    /// The whole contact list.
+    Contacts {
+        /// All contacts, sorted for display.
+        contacts: Vec<ContactView>,
+    },
+    /// One contact changed.
+    Contact(ContactView),
+    /// A message came, went, or changed its delivery state.
+    Message(MessageView),
+    /// Somebody types, or stopped.
+    Typing {
+        /// Who.
+        with: SignInAddress,
+        /// Began or ended.
+        on: bool,
+    },
+    /// Something worth a notification that is no message.
+    Notice {
+        /// A sentence.
+        text: String,
+    },
+    /// The agent ends: faces end too.
+    Exit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_choices_come_back_as_the_same_choice() {
+        for choice in Availability::CHOICES {
+            assert_eq!(Availability::from_number(choice.number()), choice);
+            assert_eq!(Availability::from_typed(choice.keyword()), Some(choice));
+        }
+    }
+
+    #[test]
+    fn typed_statuses_may_be_short() {
+        assert_eq!(Availability::from_typed("dnd"), Some(Availability::DoNotDisturb));
+        assert_eq!(Availability::from_typed("Be right back"), Some(Availability::BeRightBack));
+        assert_eq!(Availability::from_typed("aw"), Some(Availability::Away));
+        assert_eq!(Availability::from_typed(""), None);
+        assert_eq!(Availability::from_typed("offline"), None);
+    }
+
+    #[test]
+    fn a_session_is_written_flat_with_its_stage() {
+        let view = SessionView::idle(Some("alice@contoso.test".parse().unwrap()));
+        let text = serde_json::to_string(&Event::Session(view.clone())).unwrap();
+        assert!(text.contains(r#""event":"session""#) && text.contains(r#""stage":"idle""#));
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), Event::Session(view));
+    }
+}
