@@ -1,7 +1,61 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench`.
+//! `cargo xtask bench`: what each operation costs the server, as CPU time, and where that stands.
+
+use crate::run::{cargo, root, step};
 use anyhow::{Result, bail};
-/// Runs the benches.
-pub fn run(_arguments: &[&str]) -> Result<()> {
-    bail!("no bench yet")
+use lanyard_tests::namespace;
+use std::process::Command;
+
+/// Builds the release, puts the load on it, and stores the figures as JSON.
+///
+/// The server is pinned to the first processor and the load to the second. Nothing is asserted:
+/// machines differ and are shared; compare figures of one run.
+pub fn run(arguments: &[&str]) -> Result<()> {
+    let persons = match arguments {
+        [] => "1000",
+        ["--persons", number] => number,
+        _ => bail!("usage: cargo xtask bench [--persons NUMBER]"),
+    };
+    let mut build = cargo();
+    build.args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "lanyard-server",
+        "-p",
+        "lanyard-load",
+    ]);
+    build.args(["-p", "lanyard-cli", "-p", "lanyard-cardd"]);
+    step("build (release)", &mut build)?;
+    let bin = root().join("target/release");
+    let folder = root().join("target/bench");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder)?;
+    let output = folder.join("figures.json");
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "ip link set lo up; ulimit -n 16384; exec taskset --cpu-list 1 \"$@\"",
+        "sh",
+    ]);
+    if let Some(words) = namespace::unshare()
+        && let Some((program, rest)) = words.split_first()
+    {
+        let inner = command;
+        command = Command::new(program);
+        command
+            .args(rest)
+            .arg(inner.get_program())
+            .args(inner.get_args());
+    }
+    command
+        .arg(bin.join("lanyard-load"))
+        .arg(&folder)
+        .arg(bin.join("lanyard-server"));
+    command
+        .arg(&output)
+        .arg(persons)
+        .env("LANYARD_BIN_DIR", &bin);
+    step("load", &mut command)
 }
