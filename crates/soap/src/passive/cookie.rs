@@ -41,7 +41,32 @@ fn named(pair: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use time::Duration;
+    use time::macros::datetime;
+
     use super::*;
+    use crate::Address;
+    use crate::ticket::{Audience, Grant, KeyId, TicketId, TicketKey, TicketKeyRing, TicketSource};
+
+    #[test]
+    fn the_cookie_is_for_the_server_alone() {
+        let ring = TicketKeyRing::new(TicketKey::from_bytes(KeyId([1; 8]), [7; 32]));
+        let now = datetime!(2026-11-22 12:00 UTC);
+        let grant = Grant {
+            account: "S-1-5-21-1-2-3-1001".parse().unwrap(),
+            address: Address::parse("alice@contoso.test").unwrap(),
+            audience: Audience::from_url("https://h/WebTicket").unwrap(),
+            source: TicketSource::Password,
+            lifetime: Duration::minutes(10),
+        };
+        let cookie = ring
+            .issuer()
+            .cookie(&grant, TicketId([3; 16]), now)
+            .unwrap();
+        let header = set_cookie(&cookie, now);
+        insta::assert_snapshot!(header.replace(cookie.value(), "[sealed]"));
+        assert_eq!(cookie_of_set_cookie(&header), Some(cookie.value()));
+    }
 
     #[test]
     fn the_cookie_is_found_among_others() {

@@ -84,7 +84,7 @@ impl TicketRequest {
             return Err(TrustError::RequestType);
         }
         if let Some(token) = once(request, "TokenType")?
-            && token.trimmed_text() != names::TOKEN_SAML11
+            && ![names::TOKEN_SAML11, names::SAML].contains(&token.trimmed_text().as_str())
         {
             return Err(TrustError::TokenType);
         }

@@ -54,6 +54,13 @@ fn the_older_request_type_is_understood() {
 }
 
 #[test]
+fn the_token_type_may_be_the_namespace_or_missing() {
+    let xml = request().to_xml();
+    assert!(TicketRequest::parse(&xml.replace(names::TOKEN_SAML11, names::SAML)).is_ok());
+    assert!(TicketRequest::parse(&xml.replace("wst:TokenType", "wst:Other")).is_ok());
+}
+
+#[test]
 fn other_requests_are_refused() {
     let xml = request().to_xml();
     let refused = |from: &str, to: &str| {
