@@ -65,6 +65,8 @@ const SINGLE: &[Name] = &[
     Name::Expires,
     Name::Event,
     Name::ContentType,
+    Name::PAssertedIdentity,
+    Name::PPreferredIdentity,
 ];
 
 impl<'a> Envelope<'a> {
