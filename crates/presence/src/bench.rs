@@ -100,7 +100,11 @@ impl Bench {
 
     /// The request with which person 0 changes its state: each call gives another one.
     pub fn publication(&mut self) -> String {
-        let availability = if self.version % 2 == 0 { 3_500 } else { 6_500 };
+        let availability = if self.version.is_multiple_of(2) {
+            3_500
+        } else {
+            6_500
+        };
         let body = format!(
             "<publish xmlns=\"http://schemas.microsoft.com/2006/09/sip/rich-presence\">\
              <publications uri=\"sip:{}\"><publication categoryName=\"state\" instance=\"1\" \

@@ -21,6 +21,7 @@ mod state;
 mod subscribe;
 mod timers;
 mod view;
+mod watch;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};

@@ -11,14 +11,12 @@ use lanyard_sip::{Method, Name, OutMessage};
 
 use super::Hub;
 use super::effect::{ConnectionId, Effects, Now};
-use super::state::{Changed, EndpointId, Kind, Person, SubscriptionId};
+use super::state::{Changed, EndpointId, Kind, SubscriptionId};
 use super::subscribe::Document;
 use super::timers::Timer;
 use super::view::fingerprint;
-use crate::limits;
 use crate::model::roster::{Roster, Subscriber};
 use crate::model::uri::PersonUri;
-use crate::xml::batch::{BatchAction, BatchRequest};
 use crate::xml::categories::{Categories, Category};
 use crate::xml::contacts::ContactList;
 use crate::xml::roaming_self::RoamingData;
@@ -108,7 +106,6 @@ impl Hub {
         person.views.clear();
         if names.contains("state") {
             person.aggregates.clear();
-            person.aggregate_version = person.aggregate_version.saturating_add(1);
         }
         for id in person.own.clone() {
             if let Some(own) = self.subscriptions.get_mut(&id)
@@ -231,7 +228,7 @@ impl Hub {
     }
 
     /// One serialisation for all watchers that see the same.
-    fn tell_watchers(
+    pub(super) fn tell_watchers(
         &mut self,
         uri: &PersonUri,
         mut watchers: Vec<SubscriptionId>,
@@ -417,217 +414,6 @@ impl Hub {
             subscription.unanswered = false;
         }
         self.catch_up(now, id, fx);
-    }
-
-    /// Adds people to a presence subscription or takes them away; gives the documents to begin with.
-    pub(super) fn watch(
-        &mut self,
-        now: Now,
-        id: SubscriptionId,
-        batch: &BatchRequest,
-        fx: &mut Effects,
-    ) -> Vec<Document> {
-        let filter = self.filter_of(&batch.categories);
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
-            return Vec::new();
-        };
-        subscription.filter = filter;
-        let watcher = subscription.person.clone();
-        let mut people: Vec<(PersonUri, Option<Bytes>)> = Vec::with_capacity(batch.resources.len());
-        for resource in &batch.resources {
-            let uri = &resource.uri;
-            if batch.action == BatchAction::Unsubscribe {
-                self.unwatch(now, id, uri);
-                continue;
-            }
-            let view = if self.known(uri) {
-                self.begin_watch(now, id, uri, &watcher, fx)
-            } else {
-                None
-            };
-            people.push((uri.clone(), view));
-        }
-        self.presence_documents(id, people)
-    }
-
-    /// Everything again, for a renewal that names nobody.
-    pub(super) fn full_presence(&mut self, now: Now, id: SubscriptionId) -> Vec<Document> {
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
-            return Vec::new();
-        };
-        subscription.missed.clear();
-        let filter = subscription.filter;
-        let mut uris: Vec<PersonUri> = subscription.resources.iter().cloned().collect();
-        uris.sort_unstable();
-        let mut people = Vec::with_capacity(uris.len());
-        for uri in uris {
-            let container = self
-                .persons
-                .get(&uri)
-                .and_then(|p| p.watchers.get(&id))
-                .copied();
-            let view = container.map(|container| self.view(now, &uri, container, filter));
-            people.push((uri, view));
-        }
-        self.presence_documents(id, people)
-    }
-
-    fn begin_watch(
-        &mut self,
-        now: Now,
-        id: SubscriptionId,
-        uri: &PersonUri,
-        watcher: &PersonUri,
-        fx: &mut Effects,
-    ) -> Option<Bytes> {
-        // What is not told yet would be told relative to what this watcher never saw.
-        if self
-            .persons
-            .get(uri)
-            .is_some_and(|person| !person.dirty.is_empty())
-        {
-            self.flush(now, uri, fx);
-        }
-        let subscription = self.subscriptions.get_mut(&id)?;
-        if subscription.resources.len() >= limits::RESOURCES_PER_SUBSCRIPTION_MAX {
-            return None;
-        }
-        subscription.resources.insert(uri.clone());
-        subscription.missed.remove(uri);
-        let filter = subscription.filter;
-        let container = {
-            let roster = self.persons.get(uri).and_then(Person::roster)?;
-            if uri == watcher {
-                Roster::CONTAINER_PERSONAL
-            } else {
-                self.container_of(roster, watcher)
-            }
-        };
-        self.persons.get_mut(uri)?.watchers.insert(id, container);
-        self.note_seen(now, uri, container);
-        Some(self.view(now, uri, container, filter))
-    }
-
-    /// Remembers what the first watcher of a container was told.
-    fn note_seen(&mut self, now: Now, uri: &PersonUri, container: u32) {
-        let known = self
-            .persons
-            .get(uri)
-            .is_some_and(|p| p.seen.contains_key(&container));
-        if !known {
-            let all = self.watched_categories(now, uri, container, None);
-            let prints = all
-                .iter()
-                .map(|(name, list)| (name.clone(), fingerprint(list)));
-            let prints = prints.collect();
-            if let Some(person) = self.persons.get_mut(uri) {
-                person.seen.insert(container, prints);
-            }
-        }
-    }
-
-    fn unwatch(&mut self, now: Now, id: SubscriptionId, uri: &PersonUri) {
-        if let Some(subscription) = self.subscriptions.get_mut(&id) {
-            subscription.resources.remove(uri);
-            subscription.missed.remove(uri);
-        }
-        if let Some(person) = self.persons.get_mut(uri) {
-            person.watchers.remove(&id);
-        }
-        self.released(now, uri);
-    }
-
-    /// Cuts a long list into parts that every client can read.
-    fn presence_documents(
-        &self,
-        id: SubscriptionId,
-        people: Vec<(PersonUri, Option<Bytes>)>,
-    ) -> Vec<Document> {
-        let Some(subscription) = self.subscriptions.get(&id) else {
-            return Vec::new();
-        };
-        if subscription.single
-            && let [(_, Some(view))] = people.as_slice()
-        {
-            return vec![(content_type::CATEGORIES.to_owned(), view.clone())];
-        }
-        let mut documents = Vec::new();
-        let mut part: Vec<(PersonUri, Option<Bytes>)> = Vec::new();
-        let mut bytes = 0_usize;
-        for one in people {
-            let size = one.1.as_ref().map_or(0, Bytes::len);
-            let full = part.len() >= limits::RESOURCES_PER_ANSWER_MAX
-                || bytes.saturating_add(size) > limits::ANSWER_BYTES_MAX;
-            if full && !part.is_empty() {
-                documents.push(rlmi::write_body(&subscription.person, &part));
-                part.clear();
-                bytes = 0;
-            }
-            bytes = bytes.saturating_add(size);
-            part.push(one);
-        }
-        if !part.is_empty() || documents.is_empty() {
-            documents.push(rlmi::write_body(&subscription.person, &part));
-        }
-        documents
-    }
-
-    /// The number of a list of categories. When too many different ones are in use, everything is
-    /// sent, which is always right.
-    fn filter_of(&mut self, categories: &[String]) -> u16 {
-        let mut wanted = categories.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let place = match self.filters.iter().position(|known| *known == wanted) {
-            Some(place) => place,
-            None if self.filters.len() < limits::CATEGORY_FILTERS_MAX => {
-                self.filters.push(wanted);
-                self.filters.len().saturating_sub(1)
-            }
-            None => 0,
-        };
-        u16::try_from(place).unwrap_or(0)
-    }
-
-    /// Members of containers changed: whoever now sees another container is told what it shows, and
-    /// that everything which it does not show is gone.
-    pub(super) fn move_watchers(&mut self, now: Now, uri: &PersonUri, fx: &mut Effects) {
-        if self
-            .persons
-            .get(uri)
-            .is_some_and(|person| !person.dirty.is_empty())
-        {
-            self.flush(now, uri, fx);
-        }
-        let Some(person) = self.persons.get(uri) else {
-            return;
-        };
-        let Some(roster) = person.roster() else {
-            return;
-        };
-        let mut moved: Vec<(SubscriptionId, u32, u32)> = Vec::new();
-        for (id, old) in &person.watchers {
-            let Some(subscription) = self.subscriptions.get(id) else {
-                continue;
-            };
-            let new = self.container_of(roster, &subscription.person);
-            if new != *old && subscription.person != *uri {
-                moved.push((*id, *old, new));
-            }
-        }
-        moved.sort_unstable();
-        for (id, old, new) in moved {
-            let lost = self.watched_categories(now, uri, old, None);
-            let shown = self.watched_categories(now, uri, new, None);
-            if let Some(person) = self.persons.get_mut(uri) {
-                person.watchers.insert(id, new);
-            }
-            self.note_seen(now, uri, new);
-            let gone = lost.keys().filter(|name| !shown.contains_key(*name));
-            let mut news: Vec<Category> = gone.map(|name| Category::cleared(name, None)).collect();
-            news.extend(shown.into_values().flatten());
-            self.tell_watchers(uri, vec![id], &news, fx);
-        }
     }
 }
 

@@ -118,6 +118,9 @@ impl Hub {
         let Some(person) = self.persons.get_mut(uri) else {
             return;
         };
+        if person.clock_at.is_some_and(|at| at <= now.instant) {
+            person.clock_at = None;
+        }
         let mut categories = BTreeSet::from(["state".to_owned()]);
         if let Some(roster) = person.roster_mut() {
             roster.publications.retain(|key, publication| {

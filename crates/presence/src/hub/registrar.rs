@@ -182,6 +182,10 @@ impl Hub {
         let answer = self.registered(message, person, &wish, added);
         fx.send(connection, answer);
         self.prefetch(now, person, fx);
+        if added {
+            // What outlived the last endpoint counts again.
+            self.changed(now, person, ["state"], Some(id), fx);
+        }
         Ok(())
     }
 

@@ -88,7 +88,8 @@ pub(super) struct Person {
     pub(super) aggregates: BTreeMap<u32, State>,
     /// What watchers of a container were told last, by category.
     pub(super) seen: HashMap<u32, BTreeMap<String, u64>>,
-    /// Counts the changes of the aggregate, for the person's own endpoints.
+    /// The last aggregate that the person's own endpoints were shown, and how many there were.
+    pub(super) shown: Option<State>,
     pub(super) aggregate_version: u32,
     pub(super) idle_since: Instant,
     /// The next time at which something begins or ends by the clock, when a timer is set for it.
@@ -186,6 +187,7 @@ impl Person {
             views: HashMap::new(),
             aggregates: BTreeMap::new(),
             seen: HashMap::new(),
+            shown: None,
             aggregate_version: 0,
             idle_since: now,
             clock_at: None,

@@ -78,7 +78,7 @@ impl Hub {
             return bytes.clone();
         }
         let list = self.watched_categories(now, uri, container, None);
-        let list = list.into_iter().flat_map(|(_, list)| list);
+        let list = list.into_values().flatten();
         let list = self.filtered(list, filter);
         let bytes = Bytes::from(
             Categories {
@@ -211,10 +211,13 @@ impl Hub {
         }
         if wants(STATE) {
             let state = self.aggregate_of(now, uri, INPUT_ALL);
-            let version = self
-                .persons
-                .get(uri)
-                .map_or(0, |person| person.aggregate_version);
+            let version = self.persons.get_mut(uri).map_or(0, |person| {
+                if person.shown.as_ref() != Some(&state) {
+                    person.shown = Some(state.clone());
+                    person.aggregate_version = person.aggregate_version.saturating_add(1);
+                }
+                person.aggregate_version
+            });
             list.push(Category {
                 version: Some(version),
                 container: Some(INPUT_ALL),

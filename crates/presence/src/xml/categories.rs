@@ -135,12 +135,16 @@ impl Categories {
     /// The note: `None` if the document says nothing of notes, an empty one if it was taken back.
     #[must_use]
     pub fn note(&self) -> Option<Note> {
-        let mut notes = self.list.iter().filter(|c| c.name == "note").peekable();
+        let mut notes = self
+            .list
+            .iter()
+            .filter(|c| c.name == "note")
+            .rev()
+            .peekable();
         notes.peek()?;
         Some(
             notes
-                .filter_map(|c| c.parsed(|e| Note::read(e).ok()))
-                .last()
+                .find_map(|c| c.parsed(|e| Note::read(e).ok()))
                 .unwrap_or_default(),
         )
     }
@@ -148,10 +152,8 @@ impl Categories {
     /// The contact card.
     #[must_use]
     pub fn contact_card(&self) -> Option<ContactCard> {
-        let cards = self.list.iter().filter(|c| c.name == "contactCard");
-        cards
-            .filter_map(|c| c.parsed(|e| ContactCard::read(e).ok()))
-            .last()
+        let mut cards = self.list.iter().filter(|c| c.name == "contactCard").rev();
+        cards.find_map(|c| c.parsed(|e| ContactCard::read(e).ok()))
     }
 }
 

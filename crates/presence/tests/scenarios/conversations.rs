@@ -409,3 +409,20 @@ fn a_message_outside_of_a_conversation_goes_nowhere() {
     world.send(&alice, &options);
     assert_eq!(world.take_one(&alice).status(), Some(200));
 }
+
+#[test]
+fn blocking_in_the_middle_of_a_conversation_ends_what_the_blocked_one_can_say() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let bob = world.sign_in("bob", "02020202");
+    let to = talk(&mut world, &alice, &bob, "c1");
+    let block = "<container id=\"32000\" version=\"0\"><member action=\"add\" type=\"user\" \
+                 value=\"alice@contoso.test\"/></container>";
+    assert_eq!(world.member(&bob, block).status(), Some(200));
+    let say = alice.request("MESSAGE", &bob.gruu(), &to, "c1", "", ("text/plain", "x"));
+    world.send(&alice, &say);
+    assert_eq!(world.take_one(&alice).status(), Some(480));
+    let bye = alice.request("BYE", &bob.gruu(), &to, "c1", "", ("", ""));
+    world.send(&alice, &bye);
+    assert_eq!(method(&world.take_one(&bob)), "BYE");
+}

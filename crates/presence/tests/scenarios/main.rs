@@ -5,4 +5,5 @@ mod contacts;
 mod conversations;
 mod presence;
 mod registration;
+mod visibility;
 mod world;

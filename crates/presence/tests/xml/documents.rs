@@ -20,9 +20,7 @@ use lanyard_presence::xml::state::{Activity, State, StateKind};
 use lanyard_presence::xml::subscribers::SetSubscribers;
 use lanyard_presence::xml::wpending::PendingWatchers;
 use lanyard_presence::xml::{Element, XmlError};
-use lanyard_presence::{
-    Availability, Contact, Group, Member, MemberKind, PersonUri, PublicationKey,
-};
+use lanyard_presence::{Availability, Contact, Member, MemberKind, PersonUri, PublicationKey};
 use lanyard_sip::MediaType;
 use time::macros::datetime;
 
