@@ -600,6 +600,37 @@ fn judge_wrong_pins_are_counted_over_a_killed_daemon() {
 }
 
 #[test]
+fn judge_a_full_disk_gives_no_guess_and_loses_no_card() {
+    judge(
+        "judge_a_full_disk_gives_no_guess_and_loses_no_card",
+        |desk| {
+            desk.kill()?;
+            // The same card, on a disk of its own that is soon full.
+            desk.tool("cp", &["-a", "data", "kept"])?;
+            desk.tool("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs", "data"])?;
+            desk.tool("cp", &["-a", "kept/lanyard", "data/"])?;
+            desk.insert()?;
+            let filler = desk.folder.path().join("data/filler");
+            ensure!(
+                fs::write(&filler, vec![1; 1 << 20]).is_err(),
+                "the disk is full"
+            );
+            let (wrong, right) = (
+                "00:20:00:80:08:39:39:39:39:39:39:39:39",
+                "00:20:00:80:08:31:32:33:34:35:36:37:38",
+            );
+            let words = desk.tool("opensc-tool", &["-s", wrong, "-s", right])?;
+            ensure!(words.matches("SW1=0x65, SW2=0x81").count() == 2, "{words}");
+            fs::remove_file(&filler)?;
+            ensure!(desk.tries_left()? == 3, "no try was counted");
+            desk.choose_pin()?;
+            desk.yubico(&["-a", "verify-pin", "-P", PIN])?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn judge_a_card_appears_and_disappears_promptly() {
     judge("judge_a_card_appears_and_disappears_promptly", |desk| {
         destroy(&desk.places, desk.card.instance)?;

@@ -4,6 +4,8 @@
 //! It knows no person, no server and no certificate: to it a certificate is the contents of an
 //! object. What it guards it guards only as well as its keeper: a sealed file offers **no hardware
 //! protection**, and says so.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod application;
 mod cards;

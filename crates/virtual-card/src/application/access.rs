@@ -59,12 +59,29 @@ pub(super) enum Use {
 impl Access {
     /// Forgets a verified PIN whose time is over, or that was changed or blocked elsewhere.
     pub(super) fn expire(&mut self, keeper: &dyn Keeper, now: Instant) {
+        self.forget_expired(now);
         let epoch = keeper.pin_epoch();
-        self.verified = self.verified.take().filter(|verified| {
-            verified.epoch == epoch
-                && now.saturating_duration_since(verified.since) < VERIFIED_MAX
-                && now.saturating_duration_since(verified.used) < VERIFIED_IDLE_MAX
-        });
+        self.verified = self
+            .verified
+            .take()
+            .filter(|verified| verified.epoch == epoch);
+    }
+
+    /// Forgets a verified PIN whose time is over.
+    pub(super) fn forget_expired(&mut self, now: Instant) {
+        if self.expires_in(now) == Some(Duration::ZERO) {
+            self.verified = None;
+        }
+    }
+
+    /// How long a verified PIN will still be remembered, if there is one.
+    pub(super) fn expires_in(&self, now: Instant) -> Option<Duration> {
+        self.verified.as_ref().map(|verified| {
+            let old = VERIFIED_MAX.saturating_sub(now.saturating_duration_since(verified.since));
+            let idle =
+                VERIFIED_IDLE_MAX.saturating_sub(now.saturating_duration_since(verified.used));
+            old.min(idle)
+        })
     }
 
     /// The PIN was right.

@@ -10,7 +10,7 @@ mod objects;
 mod references;
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lanyard_piv::{
     Algorithm, ApplicationTemplate, Command, Incoming, OBJECT_BYTES_MAX, Outgoing, Response,
@@ -58,6 +58,18 @@ impl Application {
     /// Forgets everything that was verified or half received, as at reset and power off.
     pub fn reset(&mut self) {
         *self = Self::new();
+    }
+
+    /// How long a verified PIN will still be remembered, if there is one.
+    #[must_use]
+    pub fn expires_in(&self, now: Instant) -> Option<Duration> {
+        self.access.expires_in(now)
+    }
+
+    /// Forgets, and wipes from memory, a verified PIN whose time is over. Each command does so as
+    /// well; a link calls it when no command comes.
+    pub fn forget_expired(&mut self, now: Instant) {
+        self.access.forget_expired(now);
     }
 
     /// Answers one command.

@@ -65,7 +65,7 @@ pub fn serve<L: Link>(
     let mut application = Application::new();
     loop {
         let mut length = [0; LENGTH_BYTES];
-        if let Some(end) = read_frame_part(link, stop, &mut length, idle_max, true)? {
+        if let Some(end) = read_length(link, &mut application, stop, &mut length, idle_max)? {
             return Ok(end);
         }
         let length = usize::from(u16::from_be_bytes(length));
@@ -76,10 +76,42 @@ pub fn serve<L: Link>(
         match body.as_slice() {
             [] => return Err(io::ErrorKind::InvalidData.into()),
             [POWER_OFF | POWER_ON | RESET] => application.reset(),
-            [SEND_ATR] => write_frame(link, &answer_to_reset())?,
+            [SEND_ATR] => {
+                // This is also how a reader asks whether the card is still there.
+                application.forget_expired(Instant::now());
+                write_frame(link, &answer_to_reset())?;
+            }
             // A control that this card does not know.
             [_] => {}
             command => write_frame(link, &answer(&mut application, card, command))?,
+        }
+    }
+}
+
+/// Waits for the next frame. Meanwhile a verified PIN is forgotten in time, and not only when the
+/// next command comes.
+fn read_length<L: Link>(
+    link: &mut L,
+    application: &mut Application,
+    stop: &Stop,
+    length: &mut [u8; LENGTH_BYTES],
+    idle_max: Option<Duration>,
+) -> io::Result<Option<End>> {
+    let began = Instant::now();
+    loop {
+        let now = Instant::now();
+        application.forget_expired(now);
+        let idle = idle_max.map(|max| max.saturating_sub(now.saturating_duration_since(began)));
+        if idle == Some(Duration::ZERO) {
+            return Ok(Some(End::Idle));
+        }
+        let limit = [idle, application.expires_in(now)]
+            .into_iter()
+            .flatten()
+            .min();
+        match read_frame_part(link, stop, length, limit, true)? {
+            Some(End::Idle) => {}
+            other => return Ok(other),
         }
     }
 }
@@ -122,7 +154,7 @@ fn read_frame_part<L: Link>(
     between_frames: bool,
 ) -> io::Result<Option<End>> {
     let mut begun = !between_frames;
-    let mut deadline = limit.map(|limit| Instant::now() + limit);
+    let mut deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let mut rest = buffer;
     while !rest.is_empty() {
         link.before_read()?;
@@ -143,7 +175,7 @@ fn read_frame_part<L: Link>(
         rest = rest.get_mut(count..).unwrap_or_default();
         if !begun {
             begun = true;
-            deadline = Some(Instant::now() + FRAME_MAX);
+            deadline = Instant::now().checked_add(FRAME_MAX);
         }
     }
     Ok(None)
@@ -153,7 +185,7 @@ fn read_frame_part<L: Link>(
 fn write_frame<L: Link>(link: &mut L, body: &[u8]) -> io::Result<()> {
     // No answer of this card comes near the limit of the length field.
     let length = u16::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-    let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH_BYTES + body.len()));
+    let mut frame = Zeroizing::new(Vec::with_capacity(body.len().saturating_add(LENGTH_BYTES)));
     frame.extend_from_slice(&length.to_be_bytes());
     frame.extend_from_slice(body);
     link.write_all(&frame)
@@ -247,6 +279,18 @@ mod tests {
         assert_eq!(
             thread.join().unwrap().unwrap_err().kind(),
             io::ErrorKind::InvalidData
+        );
+    }
+
+    #[test]
+    fn a_session_in_which_nothing_happens_ends() {
+        let (_ours, mut theirs) = UnixStream::pair().unwrap();
+        let (_stopper, stop) = stop_pair().unwrap();
+        let card: SharedKeeper = Arc::new(Mutex::new(blank().0));
+        let idle_max = Some(Duration::from_millis(1));
+        assert_eq!(
+            serve(&mut theirs, &card, &stop, idle_max).unwrap(),
+            End::Idle
         );
     }
 }

@@ -94,7 +94,7 @@ pub fn run(address: &VpcdAddress, card: &SharedKeeper, stop: &Stop) {
         if !matches!(stop.sleep(pause), Ok(false)) {
             return;
         }
-        pause = PAUSE_MAX.min(pause * 2);
+        pause = PAUSE_MAX.min(pause.saturating_mul(2));
     }
 }
 

@@ -14,11 +14,13 @@
 mod crypto;
 mod format;
 mod keys;
+mod public;
+mod reference;
 mod storage;
 
 use lanyard_piv::{
-    Algorithm, Chuid, Guid, ManagementAlgorithm, ManagementKey, NewPin, ObjectId, PIN_BYTES, Pin,
-    PublicKey, Puk, Slot, Tries,
+    Algorithm, Guid, ManagementAlgorithm, ManagementKey, NewPin, ObjectId, PIN_BYTES, Pin,
+    PublicKey, Puk, Slot,
 };
 use zeroize::Zeroizing;
 
@@ -27,6 +29,8 @@ pub(crate) use self::crypto::random;
 use self::crypto::{KEY_BYTES, SALT_BYTES, Secret};
 pub use self::format::FormatError;
 use self::format::{Blob, CardState, SealedKey, SealedManagement, SealedReference};
+pub(crate) use self::public::public_state;
+use self::reference::Which;
 pub use self::storage::{ClaimError, FileStorage, MemoryStorage, Presence, STATE_FILE, Storage};
 pub(crate) use self::storage::{open_lock, write_whole};
 use crate::keeper::{Keeper, KeeperError, Opened, Protection, ReferenceError, ReferenceStatus};
@@ -88,10 +92,10 @@ impl<S: Storage> SealedCard<S> {
                 card.management_key.as_bytes(),
             )?),
         };
-        let seal = |place, typed, tries_left, initial| {
+        let seal = |place: Which, typed, tries_left, initial| {
             seal_reference(
                 &secret,
-                &purpose(guid, place),
+                &purpose(guid, place.place()),
                 typed,
                 card.kdf,
                 tries_left,
@@ -104,9 +108,14 @@ impl<S: Storage> SealedCard<S> {
             guid: Blob(guid.to_vec()),
             kdf: card.kdf,
             force_pin_change: card.force_pin_change,
-            pin: seal(PIN, card.pin.padded(), PIN_TRIES_MAX, card.pin_is_transport)?,
+            pin: seal(
+                Which::Pin,
+                card.pin.padded(),
+                PIN_TRIES_MAX,
+                card.pin_is_transport,
+            )?,
             puk: seal(
-                PUK,
+                Which::Puk,
                 card.puk.padded(),
                 PUK_TRIES_MAX,
                 card.puk.is_transport(),
@@ -427,59 +436,9 @@ impl<S: Storage> SealedCard<S> {
     }
 }
 
-/// The PIN or the PUK.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Pin,
-    Puk,
-}
-
-impl Which {
-    fn of(self, state: &CardState) -> &SealedReference {
-        match self {
-            Self::Pin => &state.pin,
-            Self::Puk => &state.puk,
-        }
-    }
-
-    fn of_mut(self, state: &mut CardState) -> &mut SealedReference {
-        match self {
-            Self::Pin => &mut state.pin,
-            Self::Puk => &mut state.puk,
-        }
-    }
-
-    fn place(self) -> &'static str {
-        match self {
-            Self::Pin => PIN,
-            Self::Puk => PUK,
-        }
-    }
-
-    fn tries_max(self) -> u8 {
-        match self {
-            Self::Pin => PIN_TRIES_MAX,
-            Self::Puk => PUK_TRIES_MAX,
-        }
-    }
-
-    fn status(self, state: &CardState) -> ReferenceStatus {
-        let reference = self.of(state);
-        ReferenceStatus {
-            tries: Tries {
-                total: self.tries_max(),
-                left: reference.tries_left,
-            },
-            initial: reference.initial,
-        }
-    }
-}
-
 /// Most bytes of all objects together: room for 30 certificates of usual size.
 const OBJECTS_BYTES_MAX: usize = 128 * 1024;
 
-const PIN: &str = "pin";
-const PUK: &str = "puk";
 const MANAGEMENT: &str = "management";
 
 /// Binds a sealed secret to its card and to its place there.
@@ -514,57 +473,6 @@ fn to_secret(bytes: &[u8]) -> Result<Secret, KeeperError> {
 
 fn opened(secret: &Secret) -> Opened {
     Opened::new(Zeroizing::new(secret.to_vec()))
-}
-
-/// What a stored card tells without a PIN, read without claiming it.
-pub(crate) struct PublicState {
-    pub(crate) name: String,
-    pub(crate) guid: Guid,
-    pub(crate) pin: ReferenceStatus,
-    pub(crate) puk: ReferenceStatus,
-    pub(crate) management_is_initial: bool,
-    /// Slot, its key, and the contents of its certificate object.
-    pub(crate) slots: Vec<(Slot, Option<PublicKey>, Option<Vec<u8>>)>,
-}
-
-/// Reads what a stored card tells without a PIN.
-pub(crate) fn public_state(bytes: &[u8]) -> Result<PublicState, FormatError> {
-    let state = CardState::decode(bytes)?;
-    let slots = (0x82..=0x9E)
-        .filter_map(Slot::from_key_reference)
-        .filter_map(|slot| {
-            let certificate = state.objects.get(&object_name(ObjectId::certificate(slot)));
-            let certificate = certificate.map(|blob| blob.0.clone());
-            let key = state.public_key(slot);
-            (key.is_some() || certificate.is_some()).then_some((slot, key, certificate))
-        });
-    Ok(PublicState {
-        name: state.name.clone(),
-        guid: state.shown_guid(),
-        pin: Which::Pin.status(&state),
-        puk: Which::Puk.status(&state),
-        management_is_initial: state.management.initial,
-        slots: slots.collect(),
-    })
-}
-
-impl CardState {
-    /// The GUID that the card shows: the one of its CHUID, which enrolment may rewrite.
-    fn shown_guid(&self) -> Guid {
-        let chuid = self.objects.get(&object_name(ObjectId::CHUID));
-        chuid
-            .and_then(|blob| Chuid::parse(&blob.0).ok())
-            .map_or_else(
-                // The length was checked when the state was read.
-                || Guid::new(self.guid.0.as_slice().try_into().unwrap_or_default()),
-                |chuid| chuid.guid,
-            )
-    }
-
-    fn public_key(&self, slot: Slot) -> Option<PublicKey> {
-        let key = self.keys.get(&slot.to_string())?;
-        PublicKey::ecc(Algorithm::from_id(key.algorithm)?, &key.public.0).ok()
-    }
 }
 
 fn object_name(object: ObjectId) -> String {

@@ -186,7 +186,7 @@ impl Storage for MemoryStorage {
         let mut state = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut state.stores_left {
             Some(0) => return Err(io::Error::from(io::ErrorKind::StorageFull)),
-            Some(left) => *left -= 1,
+            Some(left) => *left = left.saturating_sub(1),
             None => {}
         }
         state.bytes = bytes.to_vec();

@@ -1,129 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-
-use std::time::Duration;
-
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use lanyard_piv::{
-    DynamicAuthentication, Guid, ManagementAlgorithm, ManagementKey, Metadata, NewPin, ObjectId,
-    PublicKey, Puk, Slot, key_reference,
-};
-use proptest::prelude::*;
+//! Each command, and each rule, one by one.
 
 use super::*;
-use crate::sealed::{MemoryStorage, SealedCard};
-use crate::testing::{NEW_PIN, TRANSPORT_PIN, WRONG_PIN, blank, pin};
-
-/// A card in a reader, and a clock.
-struct Reader {
-    card: SealedCard<MemoryStorage>,
-    storage: MemoryStorage,
-    session: Application,
-    now: Instant,
-}
-
-impl Reader {
-    fn new() -> Self {
-        let (card, storage) = blank();
-        Self {
-            card,
-            storage,
-            session: Application::new(),
-            now: Instant::now(),
-        }
-    }
-
-    /// A card whose first PIN was changed.
-    fn personal() -> Self {
-        let mut reader = Self::new();
-        let new = NewPin::check(pin(NEW_PIN), None).unwrap();
-        assert_eq!(
-            reader.status(&Command::change_pin(&pin(TRANSPORT_PIN), &new)),
-            0x9000
-        );
-        reader.session.reset();
-        reader
-    }
-
-    /// A personal card with a P-256 key in each main slot.
-    fn with_keys() -> Self {
-        let mut reader = Self::personal();
-        reader.prove_management(&ManagementKey::blank_card(), ManagementAlgorithm::TripleDes);
-        for slot in Slot::MAIN {
-            assert_eq!(
-                reader.status(&Command::generate(slot, Algorithm::EccP256)),
-                0x9000
-            );
-        }
-        reader.session.reset();
-        reader
-    }
-
-    fn raw(&mut self, bytes: &[u8]) -> Response {
-        let answer = self.session.apdu(&mut self.card, self.now, bytes);
-        Response::parse(&answer).unwrap()
-    }
-
-    fn send(&mut self, command: &Command) -> Response {
-        self.raw(&command.to_bytes().unwrap())
-    }
-
-    fn status(&mut self, command: &Command) -> u16 {
-        self.send(command).status().value()
-    }
-
-    /// Sends chained and collects by GET RESPONSE, as hosts do.
-    fn exchange(&mut self, command: Command) -> (Vec<u8>, u16) {
-        let mut answer = Response::from(StatusWord::SUCCESS);
-        for piece in command.split() {
-            answer = self.send(&piece);
-        }
-        let mut data = answer.data().to_vec();
-        while answer.status().more_available().is_some() {
-            answer = self.send(&Command::new(ins::GET_RESPONSE, 0, 0).with_expected(256));
-            data.extend_from_slice(answer.data());
-        }
-        (data, answer.status().value())
-    }
-
-    fn try_management(&mut self, key: &ManagementKey, algorithm: ManagementAlgorithm) -> u16 {
-        let ask = DynamicAuthentication::request_witness();
-        let answer = self.send(&Command::authenticate_management(algorithm, &ask));
-        let witness = DynamicAuthentication::parse(answer.data()).unwrap();
-        let witness = key
-            .decrypt(algorithm, witness.witness.as_deref().unwrap())
-            .unwrap();
-        let challenge = vec![5; algorithm.block_bytes()];
-        let prove = DynamicAuthentication::prove(witness, challenge.clone());
-        let answer = self.send(&Command::authenticate_management(algorithm, &prove));
-        if answer.status().is_success() {
-            let proof = DynamicAuthentication::parse(answer.data()).unwrap();
-            let wanted = key.encrypt(algorithm, &challenge).unwrap();
-            assert_eq!(
-                proof.response.as_deref(),
-                Some(&wanted[..]),
-                "the card proves itself"
-            );
-        }
-        answer.status().value()
-    }
-
-    fn prove_management(&mut self, key: &ManagementKey, algorithm: ManagementAlgorithm) {
-        assert_eq!(self.try_management(key, algorithm), 0x9000);
-    }
-
-    fn verify(&mut self, text: &str) -> u16 {
-        self.status(&Command::verify(&pin(text)))
-    }
-
-    fn sign(&mut self, slot: Slot) -> u16 {
-        let template = DynamicAuthentication::sign(vec![7; 32]);
-        self.status(&Command::use_key(slot, Algorithm::EccP256, &template))
-    }
-
-    fn later(&mut self, seconds: u64) {
-        self.now += Duration::from_secs(seconds);
-    }
-}
 
 #[test]
 fn select_answers_to_every_prefix_and_to_nothing_else() {
@@ -362,6 +240,26 @@ fn a_verified_pin_ends_by_idleness_by_age_and_by_reset() {
 }
 
 #[test]
+fn a_verified_pin_is_forgotten_in_time_though_no_command_comes() {
+    let mut reader = Reader::with_keys();
+    assert_eq!(reader.session.expires_in(reader.now), None);
+    reader.verify(NEW_PIN);
+    assert_eq!(
+        reader.session.expires_in(reader.now),
+        Some(VERIFIED_IDLE_MAX)
+    );
+    reader.later(VERIFIED_IDLE_MAX.as_secs() - 1);
+    reader.session.forget_expired(reader.now);
+    assert_eq!(
+        reader.session.expires_in(reader.now),
+        Some(Duration::from_secs(1))
+    );
+    reader.later(1);
+    reader.session.forget_expired(reader.now);
+    assert_eq!(reader.session.expires_in(reader.now), None);
+}
+
+#[test]
 fn a_pin_changed_or_blocked_in_another_session_ends_this_one() {
     let mut reader = Reader::with_keys();
     reader.verify(NEW_PIN);
@@ -573,131 +471,5 @@ fn classes_that_the_card_does_not_speak_are_refused() {
     }
     for short in [&[][..], &[0], &[0, 0x20, 0], &[0, 0x20, 0, 0x80, 8, 1]] {
         assert_eq!(reader.raw(short).status().value(), 0x6700);
-    }
-}
-
-/// A command that is often close to a right one.
-fn command() -> impl Strategy<Value = Vec<u8>> {
-    let instruction = prop_oneof![
-        Just(0x20),
-        Just(0x24),
-        Just(0x2C),
-        Just(0x87),
-        Just(0xA4),
-        Just(0xC0),
-        Just(0xCB),
-        Just(0xDB),
-        Just(0x47),
-        Just(0xF7),
-        Just(0xFF),
-        any::<u8>(),
-    ];
-    let p1 = prop_oneof![
-        Just(0),
-        Just(4),
-        Just(0x11),
-        Just(3),
-        Just(0x3F),
-        Just(0xFF),
-        any::<u8>()
-    ];
-    let p2 = prop_oneof![
-        Just(0x80),
-        Just(0x81),
-        Just(0x9A),
-        Just(0x9B),
-        Just(0x9C),
-        Just(0x9E),
-        Just(0xFF),
-        Just(0),
-        any::<u8>(),
-    ];
-    let data = prop_oneof![
-        Just(Vec::new()),
-        Just(b"999999\xff\xff".to_vec()),
-        Just(b"9999999988888888".to_vec()),
-        Just(b"99999999\x31\x32\x33\x34\x35\x37\xff\xff".to_vec()),
-        Just(vec![0x7C, 2, 0x81, 0]),
-        Just(vec![0x7C, 2, 0x80, 0]),
-        Just([&[0x7C, 0x24, 0x82, 0, 0x81, 0x20][..], &[7; 32]].concat()),
-        Just(vec![0x5C, 3, 0x5F, 0xC1, 2]),
-        Just(vec![0xAC, 3, 0x80, 1, 0x11]),
-        proptest::collection::vec(any::<u8>(), 0..60),
-    ];
-    let class = prop_oneof![9 => Just(0_u8), 2 => Just(0x10), 1 => any::<u8>()];
-    (class, instruction, p1, p2, data, any::<bool>()).prop_map(
-        |(class, instruction, p1, p2, data, expects)| {
-            let mut command = Command::new(instruction, p1, p2)
-                .with_class(class)
-                .with_data(data);
-            if expects {
-                command = command.with_expected(256);
-            }
-            command.to_bytes().unwrap().to_vec()
-        },
-    )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Whatever a stranger sends (right PIN, PUK and management key never among it): nothing
-    /// panics, no counter grows, nothing is written, and no key but 9E is ever used.
-    #[test]
-    fn a_stranger_gets_nothing_from_any_sequence(
-        stream in proptest::collection::vec(
-            prop_oneof![9 => command(), 1 => proptest::collection::vec(any::<u8>(), 0..20)], 0..60),
-        resets in proptest::collection::vec(any::<bool>(), 60),
-    ) {
-        let mut reader = Reader::with_keys();
-        // The PUK is changed, too: 12345678 may well be among the random data.
-        let puk = Puk::parse("24681357").unwrap();
-        reader.card.change_puk(&Puk::parse("12345678").unwrap(), &puk).unwrap();
-        let own = ManagementKey::new(&[0xA7; 32]).unwrap();
-        reader.card.set_management_key(ManagementAlgorithm::Aes256, &own).unwrap();
-        let keys = Slot::MAIN.map(|slot| reader.card.key(slot));
-        let (mut pin_tries, mut puk_tries) = (3, 3);
-        for (bytes, reset) in stream.iter().zip(resets) {
-            if reset && bytes.len() % 7 == 0 {
-                reader.session.reset();
-            }
-            let answer = reader.raw(bytes);
-            let pin_left = reader.card.pin_status().tries.left;
-            let puk_left = reader.card.puk_status().tries.left;
-            prop_assert!(pin_left <= pin_tries && puk_left <= puk_tries);
-            (pin_tries, puk_tries) = (pin_left, puk_left);
-            let used_key = bytes.get(1) == Some(&ins::GENERAL_AUTHENTICATE)
-                && bytes.first() == Some(&0)
-                && answer.status().is_success();
-            if used_key {
-                let reference = bytes.get(3).copied();
-                prop_assert!(matches!(reference, Some(0x9E | 0x9B)), "{reference:02x?}");
-            }
-        }
-        prop_assert_eq!(Slot::MAIN.map(|slot| reader.card.key(slot)), keys);
-        let stored = SealedCard::open(&reader.storage.bytes(), MemoryStorage::default()).unwrap();
-        prop_assert_eq!(stored.pin_status().tries.left, pin_tries);
-        prop_assert_eq!(stored.management_key(), Ok(own));
-    }
-
-    /// The holder's own commands mixed with any others: nothing panics and the card stays usable.
-    #[test]
-    fn any_sequence_of_the_holder_leaves_a_usable_card(
-        stream in proptest::collection::vec(command(), 0..40),
-        helpful in proptest::collection::vec(0_u8..4, 40),
-    ) {
-        let mut reader = Reader::with_keys();
-        for (bytes, helpful) in stream.iter().zip(helpful) {
-            match helpful {
-                0 => { reader.verify(NEW_PIN); }
-                1 => { let _ = reader.sign(Slot::Authentication); }
-                2 => reader.later(3),
-                _ => {}
-            }
-            reader.raw(bytes);
-        }
-        let stored = reader.storage.bytes();
-        let stored = SealedCard::open(&stored, MemoryStorage::default());
-        prop_assert!(stored.is_ok());
     }
 }

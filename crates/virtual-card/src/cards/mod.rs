@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Making, listing and destroying virtual cards, in tpmvscmgr's words and with its defaults.
+
+mod listing;
+mod making;
+mod spec;
+
+pub use listing::{CardSummary, HoldError, Listed, ReadError, SlotSummary, admin_key, hold, list};
+pub use making::{CreateError, Created, DestroyError, create, destroy, first_objects};
+pub use spec::{AdminKeyChoice, CardName, CardNameError, CardSpec, PinChoice, PukChoice};
+
+/// Name of the file with the management key of a card that was made with a random one.
+pub const ADMIN_KEY_FILE: &str = "admin-key";
+
+#[cfg(test)]
+mod tests;
