@@ -18,6 +18,7 @@
 mod actor;
 pub mod audit;
 mod authority;
+pub mod bench;
 mod card;
 pub mod ceremony;
 mod issue;

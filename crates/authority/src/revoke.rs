@@ -125,6 +125,9 @@ impl Authority {
     }
 
     /// Withdraws what a card held before it was enrolled anew; `keep` are the new certificates.
+    ///
+    /// Only certificates of the new ones' account: the number of a card is what a request claims, and nobody may end
+    /// somebody else's certificates with it.
     pub fn supersede_card(
         &self,
         card: &CardGuid,
@@ -133,7 +136,11 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<Withdrawn, RevokeError> {
         let mut rows = self.registry().of_card(card)?;
-        rows.retain(|row| !keep.contains(&row.serial));
+        let new = rows.iter().find(|row| keep.contains(&row.serial));
+        let Some(account) = new.and_then(|row| row.account.clone()) else {
+            return Ok(Withdrawn::default());
+        };
+        rows.retain(|row| !keep.contains(&row.serial) && row.account.as_ref() == Some(&account));
         let reason = RevocationReason::Superseded;
         self.withdraw(
             rows,

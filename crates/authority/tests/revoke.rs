@@ -238,6 +238,35 @@ fn enrolling_a_card_anew_withdraws_what_it_held_before() {
 }
 
 #[test]
+fn claiming_the_number_of_somebodys_card_ends_nothing_of_his() {
+    let house = House::new();
+    let alices = house
+        .enrol(alice(), card(1), Status::Active)
+        .certificate
+        .serial();
+    let claimed = house
+        .enrol(bob(), card(1), Status::Active)
+        .certificate
+        .serial();
+    let withdrawn = house
+        .authority
+        .supersede_card(&card(1).guid, &[claimed], officer(), NOW)
+        .unwrap();
+    assert_eq!(
+        withdrawn.accounts().into_iter().collect::<Vec<_>>(),
+        [&bob().account]
+    );
+    assert_eq!(status(&house, &alices), Status::Active);
+    assert!(
+        house
+            .authority
+            .supersede_card(&card(1).guid, &[], officer(), NOW)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
 fn an_unknown_serial_number_is_named() {
     let house = House::new();
     let serial = Serial::from_random([1; 16]);
