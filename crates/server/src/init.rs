@@ -140,6 +140,12 @@ fn make(plan: &InitPlan, by: &Actor) -> Result<Made, Problem> {
         .save_signed_head(&signed)
         .map_err(crate::admin::audit_problem)?;
 
+    // The names of the files must last as well as what is in them.
+    for directory in [data.ca_dir(), data.tls_dir(), data.path().to_owned()] {
+        std::fs::File::open(&directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| Problem::file(&directory, &error))?;
+    }
     Ok(Made {
         data: data.path().to_owned(),
         config: data.config_file(),

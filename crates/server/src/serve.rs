@@ -25,8 +25,8 @@ use crate::{admin, health};
 /// Connections that may wait to be accepted; a storm of reconnects must not be turned away by the
 /// kernel.
 const BACKLOG: u32 = 4096;
-/// How often the revocation list is looked at; it is made anew when it gets old.
-const CRL_CHECK_INTERVAL: Duration = Duration::from_secs(15 * 60);
+/// How often revocation list and listener certificate are looked at; what gets old is made anew.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// How often the head of the audit trail is signed.
 const HEAD_SIGN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the parts may take to stop.
@@ -151,9 +151,9 @@ async fn reload(app: &Arc<App>, config_file: &Path, log: &LogLevel) {
     }
 }
 
-/// What has to be done from time to time: the revocation list, the signed head of the audit trail.
+/// What has to be done from time to time: lists and certificates, the signed head of the trail.
 async fn upkeep(app: Arc<App>) {
-    let mut list = tokio::time::interval(CRL_CHECK_INTERVAL);
+    let mut list = tokio::time::interval(REFRESH_INTERVAL);
     let mut heads = tokio::time::interval(HEAD_SIGN_INTERVAL);
     loop {
         let is_list = tokio::select! {
@@ -163,7 +163,7 @@ async fn upkeep(app: Arc<App>) {
         let app = Arc::clone(&app);
         let done = tokio::task::spawn_blocking(move || {
             if is_list {
-                refresh_list(&app)
+                refresh(&app)
             } else {
                 sign_trail(&app)
             }
@@ -176,7 +176,13 @@ async fn upkeep(app: Arc<App>) {
     }
 }
 
-fn refresh_list(app: &App) -> Result<(), Problem> {
+/// The revocation list and the certificate of the listeners.
+fn refresh(app: &App) -> Result<(), Problem> {
+    match admin::renew_when_due(app, OffsetDateTime::now_utc()) {
+        Ok(true) => tracing::info!("the certificate of the listeners was made anew"),
+        Ok(false) => {}
+        Err(problem) => tracing::error!(%problem, "the certificate of the listeners stays"),
+    }
     let list = app.authority.crl(OffsetDateTime::now_utc());
     list.map_err(|error| Problem::with(Fault::ServerInternal, chain(&error)))?;
     Ok(())

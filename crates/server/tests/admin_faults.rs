@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What must not go wrong: a killed server, a full disk, a locked or damaged database, tampering.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod common;
 
 use std::process::{Command, Stdio};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `init` and the configuration, with the real binary.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod common;
 
 use std::net::TcpListener;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The admin socket, spoken to by hand: versions, limits, and nonsense.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verbs, with a running server and without one.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod common;
 
 use common::{Deployment, failure, mode, with_input};
@@ -370,5 +372,40 @@ fn an_import_adds_everybody_or_nobody() {
         error.contains("line 2: the sign-in address alice@contoso.test is taken"),
         "{error}"
     );
+    assert!(server.stop());
+}
+
+#[test]
+fn the_certificate_of_the_listeners_is_made_anew_with_more_names() {
+    let deployment = Deployment::new();
+    let old = std::fs::read(deployment.data.join("tls/server.pem")).unwrap();
+    let server = deployment.serve();
+    let renewed = deployment.json(&[
+        "certificate",
+        "renew",
+        "--san",
+        "127.0.0.1",
+        "--san",
+        "lync.contoso.test",
+    ]);
+    let names = renewed["names"].as_array().unwrap();
+    assert_eq!(names.len(), 5, "{renewed}");
+    assert!(names.contains(&"127.0.0.1".into()) && names.contains(&"sip.contoso.test".into()));
+    assert_ne!(
+        std::fs::read(deployment.data.join("tls/server.pem")).unwrap(),
+        old
+    );
+    assert_eq!(mode(&deployment.data.join("tls/server.key")), 0o600);
+    assert!(server.stop());
+    assert!(deployment.serve().stop());
+}
+
+#[test]
+fn a_data_directory_with_a_very_long_name_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("d".repeat(120)).join("data");
+    let deployment = Deployment::at(dir, data);
+    let server = deployment.serve();
+    deployment.ok(&["user", "add", "alice@contoso.test"]);
     assert!(server.stop());
 }

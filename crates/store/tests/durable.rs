@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The store as its users see it: what was acknowledged stays, what failed left no trace.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use std::path::PathBuf;
 
 use lanyard_authority::Actor;
@@ -65,7 +67,7 @@ fn what_was_written_is_there_after_opening_again() {
     drop(store);
 
     let store = Store::open(&place.path).unwrap();
-    assert_eq!(store.accounts().unwrap(), [made.clone()]);
+    assert_eq!(store.accounts().unwrap(), std::slice::from_ref(&made));
     assert_eq!(
         store.account(&made.sip_address).unwrap(),
         Some(made.clone())

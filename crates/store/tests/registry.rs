@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The authority's memory on the store, step by step beside the authority's own model.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use lanyard_authority::audit::{Action, AuditEntry, AuditLog, verify};
 use lanyard_authority::{
     Actor, CardGuid, CardKind, Completion, CrlRow, MemoryRegistry, PreparedRow, ProfileName,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What people keep: the store reads back what memory would hold.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use std::sync::Arc;
 
 use lanyard_directory::{AccountDomain, NewAccount};

@@ -10,6 +10,7 @@ use lanyard_fault::Fault;
 use zeroize::Zeroizing;
 
 use super::protocol::{PROTOCOL_VERSION, RESPONSE_BYTES_MAX, Reply, Request, ResponseLine};
+use super::short_path::ShortPath;
 use crate::data::DataDir;
 use crate::problem::{Problem, WireProblem};
 
@@ -33,7 +34,8 @@ pub enum ServerAnswer {
 /// When a server is there and the conversation with it fails.
 pub fn ask_server(data: &DataDir, request: &Request) -> Result<ServerAnswer, Problem> {
     let path = data.admin_socket();
-    let mut stream = match UnixStream::connect(&path) {
+    let connected = ShortPath::of(&path).and_then(|short| UnixStream::connect(short.path()));
+    let mut stream = match connected {
         Ok(stream) => stream,
         Err(error)
             if matches!(

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::protocol::{Reply, Request};
 use super::view::ServerView;
-use super::{audit, cards, groups, policy, sessions, users};
+use super::{audit, cards, groups, listener_certificate, policy, sessions, users};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -67,6 +67,7 @@ pub fn execute(app: &App, actor: &Actor, request: Request) -> Result<Reply, Prob
         Request::SessionEndAll(address) => sessions::end_all(&desk, &address),
         Request::AuditShow { after, limit } => audit::show(&desk, after, limit),
         Request::AuditVerify => audit::verify(&desk),
+        Request::CertificateRenew(names) => listener_certificate::renew(&desk, &names),
     }
 }
 

@@ -6,9 +6,11 @@ mod cards;
 mod client;
 mod execute;
 mod groups;
+mod listener_certificate;
 mod policy;
 mod protocol;
 mod sessions;
+mod short_path;
 mod socket;
 mod users;
 mod view;
@@ -16,6 +18,7 @@ mod view;
 pub(crate) use audit::{problem as audit_problem, verify_trail};
 pub use client::{ServerAnswer, ask_server};
 pub use execute::execute;
+pub(crate) use listener_certificate::renew_when_due;
 pub use protocol::{
     CardLossReason, PROTOCOL_VERSION, PolicyField, Reply, Request, RequestLine, ResponseLine,
     SecretText,
@@ -24,5 +27,5 @@ pub(crate) use socket::user_name;
 pub use socket::{bind, serve};
 pub use view::{
     AuditVerdict, AuditView, CardEnd, CardView, CertificateView, CodeView, GroupView, ImportView,
-    PolicyChangeView, PolicyView, ServerView, SessionsEnded, UserEnd, UserView,
+    PolicyChangeView, PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView,
 };

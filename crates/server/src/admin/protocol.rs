@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::view::{
     AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyChangeView,
-    PolicyView, ServerView, SessionsEnded, UserEnd, UserView,
+    PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView,
 };
 use crate::problem::WireProblem;
 use crate::sessions::SessionInfo;
@@ -147,6 +147,8 @@ pub enum Request {
     },
     /// Check the audit trail.
     AuditVerify,
+    /// Make the certificate of the listeners anew, with these names besides those that it has.
+    CertificateRenew(Vec<String>),
 }
 
 /// Why a card is withdrawn.
@@ -215,6 +217,8 @@ pub enum Reply {
     Audit(Vec<AuditView>),
     /// Whether the audit trail is whole.
     AuditVerdict(AuditVerdict),
+    /// A new certificate of the listeners.
+    Renewed(RenewedView),
 }
 
 /// A secret on its way to the server. Zeroed when dropped; `Debug` does not show it.

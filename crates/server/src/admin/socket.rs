@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::execute;
 use super::protocol::{PROTOCOL_VERSION, REQUEST_BYTES_MAX, Reply, RequestLine, ResponseLine};
+use super::short_path::ShortPath;
 use crate::app::App;
 use crate::listener::stopped;
 use crate::problem::Problem;
@@ -36,7 +37,8 @@ pub fn bind(path: &Path) -> Result<UnixListener, Problem> {
         _ => {}
     }
     // The data directory is 0700: nobody else gets near the socket before its mode is set.
-    let listener = UnixListener::bind(path).map_err(problem)?;
+    let short = ShortPath::of(path).map_err(problem)?;
+    let listener = UnixListener::bind(short.path()).map_err(problem)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(problem)?;
     Ok(listener)
 }

@@ -217,3 +217,15 @@ pub struct AuditVerdict {
     /// How many signed heads vouch for it.
     pub signed_heads: usize,
 }
+
+/// A new certificate of the listeners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewedView {
+    /// Its serial, hex.
+    pub serial: String,
+    /// Its names.
+    pub names: Vec<String>,
+    /// Until when it holds.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_after: OffsetDateTime,
+}

@@ -49,6 +49,9 @@ pub enum Command {
     /// Cards and the certificates on them.
     #[command(subcommand)]
     Card(CardCommand),
+    /// The certificate of the listeners.
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// Live sessions.
     #[command(subcommand)]
     Session(SessionCommand),
@@ -279,6 +282,18 @@ pub enum RevokeReason {
     NoLongerNeeded,
 }
 
+/// Verbs on the certificate of the listeners.
+#[derive(Debug, Subcommand)]
+pub enum CertificateCommand {
+    /// Make a new key and certificate, with the names of the old one. The server does so by itself
+    /// thirty days before the end.
+    Renew {
+        /// A further name or address; can be given several times.
+        #[arg(long, value_name = "NAME")]
+        san: Vec<ServerName>,
+    },
+}
+
 /// Verbs on sessions.
 #[derive(Debug, Subcommand)]
 pub enum SessionCommand {
@@ -331,5 +346,29 @@ mod tests {
             command.get_subcommands().for_each(look);
         }
         look(&Arguments::command());
+    }
+
+    #[test]
+    fn the_help_texts_are_as_they_were() {
+        fn collect(command: &mut clap::Command, path: &str, all: &mut String) {
+            let path = format!("{path} {}", command.get_name());
+            all.push_str(&format!(
+                "$ {} --help\n{}\n\n",
+                path.trim(),
+                command.render_help()
+            ));
+            for sub in command.get_subcommands_mut() {
+                if sub.get_name() != "help" {
+                    collect(sub, &path, all);
+                }
+            }
+        }
+        let mut command = Arguments::command()
+            .disable_help_subcommand(true)
+            .term_width(100);
+        command.build();
+        let mut all = String::new();
+        collect(&mut command, "", &mut all);
+        insta::assert_snapshot!(all);
     }
 }

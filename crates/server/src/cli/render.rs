@@ -9,7 +9,7 @@ use time::macros::format_description;
 use crate::admin::Reply;
 use crate::admin::{
     AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyChangeView,
-    PolicyView, ServerView, SessionsEnded, UserEnd, UserView,
+    PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView,
 };
 use crate::doctor::Report;
 use crate::init::Made;
@@ -53,6 +53,7 @@ pub(super) fn reply(reply: &Reply, json: bool) -> String {
         Reply::SessionsEnded(view) => sessions_ended(view),
         Reply::Audit(rows) => audit(rows),
         Reply::AuditVerdict(view) => verdict(view),
+        Reply::Renewed(view) => renewed(view),
     }
 }
 
@@ -346,6 +347,15 @@ fn verdict(view: &AuditVerdict) -> String {
     )
 }
 
+fn renewed(view: &RenewedView) -> String {
+    format!(
+        "new certificate {} for {} until {}\n",
+        view.serial,
+        view.names.join(", "),
+        minutes(view.not_after)
+    )
+}
+
 fn effective(policy: &EffectivePolicy) -> String {
     format!(
         "card {}, password {}, chat certificate {} h, cards {}",
@@ -437,4 +447,114 @@ fn json_text<T: serde::Serialize>(value: &T) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::CertificateView;
+    use lanyard_directory::{CardKind, CardKinds};
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+
+    fn alice() -> UserView {
+        UserView {
+            id: "S-1-5-21-1-2-3-1000".parse().unwrap(),
+            address: "alice@contoso.test".parse().unwrap(),
+            upn: "a.smith@corp.contoso.test".to_owned(),
+            email: "Alice@mail.test".to_owned(),
+            name: "Älice Smith".to_owned(),
+            title: Some("Head".to_owned()),
+            phone: None,
+            enabled: false,
+            groups: vec!["sales".parse().unwrap()],
+            has_password: false,
+            policy: EffectivePolicy::SAFE,
+            created_at: NOW,
+        }
+    }
+
+    fn card() -> CardView {
+        CardView {
+            guid: "00112233445566778899aabbccddeeff".to_owned(),
+            kind: Some(CardKind::VirtualFile),
+            account: Some("S-1-5-21-1-2-3-1000".to_owned()),
+            address: Some("alice@contoso.test".parse().unwrap()),
+            status: "revoked".to_owned(),
+            status_text: "withdrawn for good; the holder needs a new card".to_owned(),
+            not_after: Some(NOW),
+            certificates: vec![CertificateView {
+                serial: "41".to_owned(),
+                profile: "SmartcardUser".to_owned(),
+                status: "revoked".to_owned(),
+                not_before: NOW,
+                not_after: NOW,
+                revoked_reason: Some("key-compromise".to_owned()),
+                revoked_at: Some(NOW),
+            }],
+        }
+    }
+
+    fn replies() -> Vec<Reply> {
+        let policy = GroupPolicy {
+            card_required: Some(false),
+            card_kinds: Some(CardKinds::NONE.with(CardKind::Physical)),
+            ..GroupPolicy::default()
+        };
+        let group = "sales".parse().unwrap();
+        let address: lanyard_directory::SipAddress = "alice@contoso.test".parse().unwrap();
+        vec![
+            Reply::User(alice()),
+            Reply::Users(vec![alice()]),
+            Reply::Users(Vec::new()),
+            Reply::UserEnd(UserEnd {
+                user: alice(),
+                sessions_ended: 1,
+            }),
+            Reply::Code(CodeView {
+                address: address.clone(),
+                code: "0000-0000-0000".to_owned(),
+                expires_at: NOW,
+            }),
+            Reply::Import(ImportView {
+                dry_run: true,
+                added: vec![address.clone()],
+            }),
+            Reply::PolicyChange(PolicyChangeView {
+                dry_run: false,
+                group: Some(group),
+                policy,
+                affected: vec![(address, EffectivePolicy::SAFE)],
+            }),
+            Reply::Cards(vec![card()]),
+            Reply::CardEnd(CardEnd {
+                card: card(),
+                withdrawn: vec!["41".to_owned()],
+                sessions_ended: 2,
+                crl_number: Some(7),
+            }),
+            Reply::Sessions(Vec::new()),
+            Reply::AuditVerdict(AuditVerdict {
+                rows: 3,
+                head: "ab".repeat(32),
+                signed_heads: 1,
+            }),
+        ]
+    }
+
+    #[test]
+    fn answers_for_people_are_as_they_were() {
+        let all: Vec<String> = replies()
+            .iter()
+            .map(|answer| reply(answer, false))
+            .collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn answers_for_machines_are_as_they_were() {
+        let all: Vec<String> = replies().iter().map(|answer| reply(answer, true)).collect();
+        insta::assert_snapshot!(all.concat());
+    }
 }

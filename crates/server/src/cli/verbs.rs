@@ -8,8 +8,9 @@ use lanyard_directory::{GroupPolicy, NewAccount};
 use lanyard_fault::Fault;
 
 use super::args::{
-    Arguments, AuditCommand, CardCommand, Command, GroupCommand, InitArguments, PolicyCommand,
-    PolicySetArguments, RevokeReason, SessionCommand, Settable, Tristate, UserCommand,
+    Arguments, AuditCommand, CardCommand, CertificateCommand, Command, GroupCommand, InitArguments,
+    PolicyCommand, PolicySetArguments, RevokeReason, SessionCommand, Settable, Tristate,
+    UserCommand,
 };
 use super::{administrator, input, print, render};
 use crate::admin::{
@@ -133,6 +134,9 @@ fn request(command: Command) -> Result<Request, Problem> {
         },
         Command::Policy(PolicyCommand::Set(change)) => policy_request(change)?,
         Command::Card(command) => card_request(command),
+        Command::Certificate(CertificateCommand::Renew { san }) => {
+            Request::CertificateRenew(san.iter().map(ToString::to_string).collect())
+        }
         Command::Session(SessionCommand::List { address }) => Request::SessionList { address },
         Command::Session(SessionCommand::End { session }) => {
             if session.contains('@') {

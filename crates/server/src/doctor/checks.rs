@@ -219,6 +219,8 @@ fn issued_by(
 }
 
 fn lifetime(name: &'static str, certificate: &Certificate, now: OffsetDateTime) -> Check {
+    const NEXT: &str = "For the listeners: 'lanyard-server certificate renew'. For an authority: \
+                        plan a new ceremony in time.";
     let (begin, end) = (certificate.not_before(), certificate.not_after());
     if now < begin {
         Check::wrong(
@@ -227,17 +229,9 @@ fn lifetime(name: &'static str, certificate: &Certificate, now: OffsetDateTime) 
             "Set the clock.",
         )
     } else if now >= end {
-        Check::wrong(
-            name,
-            format!("it ended {end}"),
-            "Put a new certificate in its place.",
-        )
+        Check::wrong(name, format!("it ended {end}"), NEXT)
     } else if now + CERTIFICATE_WARNING >= end {
-        Check::warning(
-            name,
-            format!("it ends {end}"),
-            "Put a new certificate in its place soon.",
-        )
+        Check::warning(name, format!("it ends {end}"), NEXT)
     } else {
         Check::ok(name, format!("until {}", end.date()))
     }

@@ -14,7 +14,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_lanyard-server");
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Deployment {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub data: PathBuf,
     pub metrics_port: u16,
 }
@@ -29,7 +29,7 @@ impl Deployment {
 
     pub fn at(dir: tempfile::TempDir, data: PathBuf) -> Self {
         let deployment = Self {
-            _dir: dir,
+            dir,
             data,
             metrics_port: free_port(),
         };
@@ -97,7 +97,7 @@ impl Deployment {
             .append(true)
             .create(true)
             .mode(0o600)
-            .open(self.data.parent().unwrap().join("server.log"))
+            .open(self.dir.path().join("server.log"))
             .unwrap();
         let mut command = self.command(&["serve"]);
         command
@@ -123,7 +123,7 @@ impl Deployment {
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.data.parent().unwrap().join("server.log")).unwrap_or_default()
+        std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default()
     }
 
     /// Waits until the log of the server holds a text.
