@@ -5,7 +5,7 @@ use crate::process::{Running, eventually};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,10 +40,18 @@ impl Pcscd {
         let mut text = String::new();
         for reader in 0..readers {
             let port = port(reader);
+            // The driver keeps its slots in static memory: two readers of one library would be one
+            // reader. Each further reader loads a copy of its own.
+            let mut driver = PathBuf::from(VPCD_DRIVER);
+            if reader > 0 {
+                driver = folder.join(format!("libifdvpcd-{reader}.so"));
+                std::fs::copy(VPCD_DRIVER, &driver).context("a copy of the driver")?;
+            }
+            let driver = driver.display();
             writeln!(
                 text,
                 "FRIENDLYNAME \"Lanyard test {reader}\"\nDEVICENAME /dev/null:0x{port:04X}\n\
-                 LIBPATH {VPCD_DRIVER}\nCHANNELID 0x{port:04X}\n"
+                 LIBPATH {driver}\nCHANNELID 0x{port:04X}\n"
             )?;
         }
         std::fs::write(conf.join("vpcd"), text)?;

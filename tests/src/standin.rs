@@ -58,7 +58,10 @@ impl StandIn {
         command.arg(slot).arg(state);
         let log = state.with_extension("log");
         let running = Running::start("standin-card", &mut command, &log)?;
-        let card = Self { running, state: state.into() };
+        let card = Self {
+            running,
+            state: state.into(),
+        };
         card.tell(Hand::In)?;
         Ok(card)
     }

@@ -40,10 +40,11 @@ impl DynamicAuthentication {
         Self::of(Some(Vec::new()), None, None)
     }
 
-    /// Second step of mutual authentication: the decrypted witness and our own challenge.
+    /// Second step of mutual authentication: the decrypted witness and our own challenge. It does
+    /// not ask for the response (appendix A.1 does not either): some cards refuse that.
     #[must_use]
     pub fn prove(witness: Vec<u8>, challenge: Vec<u8>) -> Self {
-        Self::of(Some(witness), Some(challenge), Some(Vec::new()))
+        Self::of(Some(witness), Some(challenge), None)
     }
 
     /// First step of external authentication: asks the card for a challenge.

@@ -1,199 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Cards in the readers of the PC/SC service.
-//!
-//! PC/SC has no time limits: a card that hangs hangs the call. So each connection lives on a
-//! thread of its own, and the caller waits for it with a limit. A thread that is stuck is left
-//! behind; it ends, and resets the card, when the service lets it go.
+//! A connection to one card, on a thread of its own.
 
 use std::ffi::{CStr, CString};
-use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use pcsc::{
-    Card, Context, Disposition, Error, MAX_BUFFER_SIZE_EXTENDED, Protocol, Protocols,
-    ReaderState as Look, Scope, ShareMode, State, Transaction,
+    Card, Context, Disposition, Error, MAX_BUFFER_SIZE_EXTENDED, Protocols, ReaderState as Look,
+    Scope, ShareMode, State, Transaction,
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::channel::{
-    CardPath, Channel, Ending, Provider, ReaderId, ReaderState, Readers, Slotted,
-};
+use super::fault::fault;
+use crate::channel::{Channel, Ending};
 use crate::fault::CardFault;
 
 /// How long a card that broke off is watched, to tell a removed one from a broken one. The service
 /// looks for cards every 400 ms.
 const REMOVAL_WATCH_MILLIS: u64 = 1_200;
-/// Most readers that the service has (16) with room to spare.
-const READER_NAMES_BYTES: usize = 16 * 1024;
-
-/// The PC/SC service of this computer. It may start, stop and restart while this value lives.
-pub struct PcscProvider {
-    looking: Service,
-    /// A context of its own: the calls of one context wait for each other, and a wait is long.
-    waiting: Service,
-}
-
-impl PcscProvider {
-    /// Connects when it is first needed.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            looking: Service::default(),
-            waiting: Service::default(),
-        }
-    }
-}
-
-/// A connection to the service, established anew when the service was restarted.
-#[derive(Default)]
-struct Service {
-    context: Mutex<Option<Context>>,
-}
-
-impl Service {
-    fn context(&self) -> Result<Context, Error> {
-        let mut held = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(context) = &*held {
-            return Ok(context.clone());
-        }
-        let context = Context::establish(Scope::User)?;
-        *held = Some(context.clone());
-        Ok(context)
-    }
-
-    fn forget(&self) {
-        *self.context.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Does something with the service, once more with a new context when the old one is void.
-    fn run<T>(&self, work: impl Fn(&Context) -> Result<T, Error>) -> Result<T, CardFault> {
-        let first = self.context().and_then(|context| work(&context));
-        let again = match first {
-            Err(error) if is_service_gone(error) => {
-                self.forget();
-                self.context().and_then(|context| work(&context))
-            }
-            other => other,
-        };
-        again.map_err(|error| {
-            if is_service_gone(error) {
-                self.forget();
-            }
-            fault(error)
-        })
-    }
-}
-
-impl Default for PcscProvider {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for PcscProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PcscProvider")
-    }
-}
-
-impl Provider for PcscProvider {
-    fn path(&self) -> CardPath {
-        CardPath::Pcsc
-    }
-
-    fn readers(&self) -> Result<Readers, CardFault> {
-        self.looking.run(|context| {
-            let mut looks: Vec<Look> = reader_names(context)?
-                .into_iter()
-                .map(|name| Look::new(name, State::UNAWARE))
-                .collect();
-            if looks.is_empty() {
-                return Ok(Readers::new());
-            }
-            match context.get_status_change(Duration::ZERO, &mut looks) {
-                // A reader that went away between the two calls: its state says so.
-                Ok(()) | Err(Error::Timeout | Error::UnknownReader) => {}
-                Err(error) => return Err(error),
-            }
-            Ok(looks.iter().filter_map(reader_state).collect())
-        })
-    }
-
-    fn connect(&self, reader: &str, limit: Duration) -> Result<Box<dyn Channel>, CardFault> {
-        let reader = CString::new(reader).map_err(|_| CardFault::NoReader)?;
-        PcscChannel::connect(reader, limit).map(|channel| Box::new(channel) as _)
-    }
-
-    fn pause(&self, known: &[ReaderState], at_most: Duration) {
-        let start = Instant::now();
-        let waited = self.waiting.run(|context| {
-            let mut looks = vec![Look::new(pcsc::PNP_NOTIFICATION(), State::UNAWARE)];
-            for state in known {
-                let Ok(name) = CString::new(state.id.name.as_str()) else {
-                    continue;
-                };
-                looks.push(Look::new(name, State::UNAWARE));
-            }
-            // The first look takes in what is there now, the second one waits for a change.
-            match context.get_status_change(Duration::ZERO, &mut looks) {
-                Ok(()) | Err(Error::Timeout) => {}
-                Err(error) => return Err(error),
-            }
-            let now: Readers = looks.iter().skip(1).filter_map(reader_state).collect();
-            if now != known {
-                return Ok(());
-            }
-            looks.iter_mut().for_each(Look::sync_current_state);
-            match context.get_status_change(at_most, &mut looks) {
-                Ok(()) | Err(Error::Timeout) => Ok(()),
-                Err(error) => Err(error),
-            }
-        });
-        if waited.is_err() {
-            // The service is down, or a reader unknown by now: no busy loop.
-            std::thread::sleep(at_most.saturating_sub(start.elapsed()).min(RETRY_PAUSE));
-        }
-    }
-}
-
-/// How long a wait rests when the service does not let it wait.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
-
-fn reader_names(context: &Context) -> Result<Vec<CString>, Error> {
-    let mut buffer = vec![0; READER_NAMES_BYTES];
-    match context.list_readers(&mut buffer) {
-        Ok(names) => Ok(names.map(CStr::to_owned).collect()),
-        Err(Error::NoReadersAvailable) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-fn reader_state(look: &Look) -> Option<ReaderState> {
-    let state = look.event_state();
-    if state.intersects(State::UNKNOWN | State::IGNORE) {
-        return None;
-    }
-    let slotted = if state.contains(State::MUTE) {
-        Slotted::Mute
-    } else if state.contains(State::PRESENT) {
-        Slotted::Card
-    } else {
-        Slotted::Empty
-    };
-    let name = look.name().to_string_lossy().into_owned();
-    let id = ReaderId {
-        path: CardPath::Pcsc,
-        name,
-    };
-    Some(ReaderState {
-        id,
-        slotted,
-        events: u64::from(look.event_count()),
-    })
-}
-
 /// What the connection's thread is asked to do.
 enum Request {
     Begin,
@@ -204,32 +30,76 @@ enum Request {
 type Answer = Result<Zeroizing<Vec<u8>>, CardFault>;
 
 /// The caller's end of a connection.
-struct PcscChannel {
+pub(super) struct Connection {
     requests: SyncSender<Request>,
     answers: Receiver<Answer>,
     atr: Vec<u8>,
     /// Set when a call took too long: the thread is stuck, and later answers would be to earlier
     /// questions.
     stuck: bool,
+    thread: Weak<Thread>,
 }
 
-impl PcscChannel {
-    fn connect(reader: CString, limit: Duration) -> Result<Self, CardFault> {
+/// What is known about a connection's thread; it lives as long as the thread.
+struct Thread {
+    reader: CString,
+    /// The card did not answer, and the thread waits for it still.
+    waits: AtomicBool,
+}
+
+/// The threads that wait for a card that does not answer.
+#[derive(Default)]
+pub(super) struct Silent(Mutex<Vec<Weak<Thread>>>);
+
+impl Silent {
+    /// True while a thread waits for the card in this reader.
+    pub(super) fn contains(&self, reader: &CStr) -> bool {
+        let waits = |thread: Arc<Thread>| {
+            thread.reader.as_c_str() == reader && thread.waits.load(Ordering::Acquire)
+        };
+        self.threads().iter().filter_map(Weak::upgrade).any(waits)
+    }
+
+    fn add(&self, thread: &Arc<Thread>) {
+        let mut threads = self.threads();
+        threads.retain(|thread| thread.strong_count() > 0);
+        threads.push(Arc::downgrade(thread));
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<Weak<Thread>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    /// Connects to the card in this reader.
+    pub(super) fn open(
+        reader: CString,
+        limit: Duration,
+        silent: &Silent,
+    ) -> Result<Self, CardFault> {
         let (requests, work) = mpsc::sync_channel(1);
         // One place: the thread never waits to give an answer that nobody collects.
         let (answer, answers) = mpsc::sync_channel(1);
+        let thread = Arc::new(Thread {
+            reader,
+            waits: AtomicBool::new(false),
+        });
+        silent.add(&thread);
+        let watched = Arc::downgrade(&thread);
         std::thread::Builder::new()
             .name("card".to_owned())
-            .spawn(move || serve(&reader, &work, &answer))
+            .spawn(move || serve(&thread.reader, &work, &answer))
             .map_err(|_| CardFault::NoService)?;
-        let mut channel = Self {
+        let mut connection = Self {
             requests,
             answers,
             atr: Vec::new(),
             stuck: false,
+            thread: watched,
         };
-        channel.atr = channel.wait(limit, CardFault::CardMute)?.to_vec();
-        Ok(channel)
+        connection.atr = connection.wait(limit, CardFault::CardMute)?.to_vec();
+        Ok(connection)
     }
 
     fn ask(&mut self, request: Request, limit: Duration, late: CardFault) -> Answer {
@@ -254,7 +124,7 @@ impl PcscChannel {
     }
 }
 
-impl Channel for PcscChannel {
+impl Channel for Connection {
     fn atr(&self) -> &[u8] {
         &self.atr
     }
@@ -266,7 +136,13 @@ impl Channel for PcscChannel {
 
     fn transmit(&mut self, command: &[u8], limit: Duration) -> Answer {
         let command = Zeroizing::new(command.to_vec());
-        self.ask(Request::Transmit(command), limit, CardFault::CardMute)
+        let answer = self.ask(Request::Transmit(command), limit, CardFault::CardMute);
+        if self.stuck
+            && let Some(thread) = self.thread.upgrade()
+        {
+            thread.waits.store(true, Ordering::Release);
+        }
+        answer
     }
 
     fn end(&mut self, ending: Ending) {
@@ -281,25 +157,23 @@ const ENDING_LIMIT: Duration = Duration::from_secs(2);
 fn serve(reader: &CStr, work: &Receiver<Request>, answers: &SyncSender<Answer>) {
     // A context of its own: the calls of one context wait for each other.
     let connection = Context::establish(Scope::User).and_then(|context| {
-        let card = context.connect(reader, ShareMode::Shared, Protocols::ANY)?;
-        let status = card.status2_owned()?;
-        Ok((context, card, status))
+        let (card, protocol) = connect(&context, reader)?;
+        // Asking the card's own status would wait for a program that holds it.
+        let mut looks = [Look::new(reader, State::UNAWARE)];
+        context.get_status_change(Duration::ZERO, &mut looks)?;
+        let [look] = looks;
+        Ok((context, card, protocol, look.atr().to_vec()))
     });
-    let (context, mut card, status) = match connection {
+    let (context, mut card, protocol, atr) = match connection {
         Ok(connection) => connection,
         Err(error) => {
             let _ = answers.send(Err(fault(error)));
             return;
         }
     };
-    let case_3_only = status.protocol2() == Some(Protocol::T0);
-    if answers
-        .send(Ok(Zeroizing::new(status.atr().to_vec())))
-        .is_err()
-    {
+    if answers.send(Ok(Zeroizing::new(atr))).is_err() {
         return;
     }
-    let mut ended = Ending::Leave;
     while let Ok(request) = work.recv() {
         if !matches!(request, Request::Begin) {
             // Nothing begun: nothing to send, and an end is no error.
@@ -312,7 +186,7 @@ fn serve(reader: &CStr, work: &Receiver<Request>, answers: &SyncSender<Answer>) 
             }
             continue;
         }
-        match begin(&mut card) {
+        match begin(&mut card, protocol) {
             Ok(transaction) => {
                 if answers.send(Ok(Zeroizing::default())).is_err() {
                     // The caller waited too long and has gone; nothing was sent to the card.
@@ -321,24 +195,38 @@ fn serve(reader: &CStr, work: &Receiver<Request>, answers: &SyncSender<Answer>) 
                 let line = Line {
                     context: &context,
                     reader,
-                    case_3_only,
+                    case_3_only: protocol == Protocols::T0,
                 };
-                ended = line.converse(transaction, work, answers);
+                line.converse(transaction, work, answers);
             }
             Err(error) => {
                 let _ = answers.send(Err(fault(error)));
             }
         }
     }
-    let _ = card.disconnect(disposition(ended));
+    // Every transaction has ended the way it should; a second reset would hit the next program.
+    let _ = card.disconnect(Disposition::LeaveCard);
+}
+
+/// Connects with T=1 where the card speaks it, else with T=0, and tells which.
+fn connect(context: &Context, reader: &CStr) -> Result<(Card, Protocols), Error> {
+    let with = |protocol| {
+        context
+            .connect(reader, ShareMode::Shared, protocol)
+            .map(|card| (card, protocol))
+    };
+    match with(Protocols::T1) {
+        Err(Error::ProtoMismatch) => with(Protocols::T0),
+        other => other,
+    }
 }
 
 /// Begins a transaction; once more after reconnecting, when another program reset the card before.
-fn begin(card: &mut Card) -> Result<Transaction<'_>, Error> {
+fn begin(card: &mut Card, protocol: Protocols) -> Result<Transaction<'_>, Error> {
     match card.transaction2() {
         Ok(transaction) => Ok(transaction),
         Err((card, Error::ResetCard)) => {
-            card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)?;
+            card.reconnect(ShareMode::Shared, protocol, Disposition::LeaveCard)?;
             card.transaction()
         }
         Err((_, error)) => Err(error),
@@ -366,7 +254,7 @@ impl Line<'_> {
         transaction: Transaction<'_>,
         work: &Receiver<Request>,
         answers: &SyncSender<Answer>,
-    ) -> Ending {
+    ) {
         let mut buffer = Zeroizing::new(vec![0; MAX_BUFFER_SIZE_EXTENDED]);
         let (ending, asked) = loop {
             match work.recv() {
@@ -387,12 +275,12 @@ impl Line<'_> {
         };
         if let Err((transaction, error)) = transaction.end(disposition(ending)) {
             tracing::debug!(%error, "the end of a card transaction failed");
+            // Once more by dropping it. The service itself forgets a client that breaks off.
             drop(transaction);
         }
         if asked {
             let _ = answers.send(Ok(Zeroizing::default()));
         }
-        ending
     }
 
     fn transmit(
@@ -407,6 +295,8 @@ impl Line<'_> {
             command
         };
         let answer = match transaction.transmit(command, buffer) {
+            // A reader whose card breaks off in the middle may give an answer without a status.
+            Ok([] | [_]) => return Err(self.broken(Error::NotTransacted)),
             Ok(answer) => Zeroizing::new(answer.to_vec()),
             Err(error) => return Err(self.broken(error)),
         };
@@ -457,38 +347,6 @@ fn without_expected(command: &[u8]) -> &[u8] {
             command.split_last().map_or(command, |(_, shorter)| shorter)
         }
         _ => command,
-    }
-}
-
-fn is_service_gone(error: Error) -> bool {
-    matches!(
-        error,
-        Error::NoService
-            | Error::ServiceStopped
-            | Error::InvalidHandle
-            | Error::CommError
-            | Error::InternalError
-    )
-}
-
-fn fault(error: Error) -> CardFault {
-    match error {
-        Error::NoService | Error::ServiceStopped | Error::InvalidHandle => CardFault::NoService,
-        Error::NoReadersAvailable | Error::UnknownReader => CardFault::NoReader,
-        Error::NoSmartcard => CardFault::NoCard,
-        Error::RemovedCard | Error::ReaderUnavailable => CardFault::Removed,
-        Error::ResetCard => CardFault::Interrupted,
-        Error::SharingViolation => CardFault::InUse,
-        Error::Timeout
-        | Error::UnresponsiveCard
-        | Error::UnpoweredCard
-        | Error::NotTransacted
-        | Error::CommDataLost => CardFault::CardMute,
-        Error::Cancelled => CardFault::Cancelled,
-        error => {
-            tracing::debug!(%error, "the smart-card service refused");
-            CardFault::NoService
-        }
     }
 }
 
