@@ -17,10 +17,16 @@ use crate::data::DATA_DIR_DEFAULT;
 #[command(name = "lanyard-server", version, propagate_version = true)]
 pub struct Arguments {
     /// The data directory.
-    #[arg(long, global = true, value_name = "DIR", env = "LANYARD_DATA", default_value = DATA_DIR_DEFAULT)]
+    #[arg(long, global = true, value_name = "DIR", env = "LANYARD_DATA", hide_env_values = true, default_value = DATA_DIR_DEFAULT)]
     pub data: PathBuf,
     /// The configuration; otherwise server.toml of the data directory, or /etc/lanyard/server.toml.
-    #[arg(long, global = true, value_name = "FILE", env = "LANYARD_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "LANYARD_CONFIG",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
     /// Print the answer as JSON.
     #[arg(long, global = true)]
