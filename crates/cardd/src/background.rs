@@ -16,6 +16,9 @@ use crate::problem::Problem;
 
 /// The log of the process in the background, beside its lock.
 const LOG_FILE: &str = "cardd.log";
+const LOG_MODE: u32 = 0o600;
+/// A longer log is begun anew at the next start.
+const LOG_BYTES_MAX: u64 = 1024 * 1024;
 /// More than any message that the process in the background writes before it is ready.
 const WORDS_BYTES_MAX: usize = 4096;
 
@@ -27,8 +30,11 @@ pub fn start(vpcd: &[VpcdAddress]) -> Result<(), Problem> {
     let log = OpenOptions::new()
         .append(true)
         .create(true)
-        .mode(0o600)
+        .mode(LOG_MODE)
         .open(log)?;
+    if log.metadata()?.len() > LOG_BYTES_MAX {
+        log.set_len(0)?;
+    }
     let mut command = Command::new(env::current_exe().map_err(Problem::Start)?);
     command.arg("--detached");
     for address in vpcd {

@@ -446,3 +446,10 @@ fn places_that_cannot_be_used_are_named_with_their_code() {
     );
     assert!(!Path::new(&person.places.daemon_lock()).exists());
 }
+
+#[test]
+fn the_help_says_what_it_does() {
+    let person = Person::new();
+    let output = person.process().arg("--help").output().unwrap();
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+}

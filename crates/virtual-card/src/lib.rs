@@ -4,6 +4,30 @@
 //! It knows no person, no server and no certificate: to it a certificate is the contents of an
 //! object. What it guards it guards only as well as its keeper: a sealed file offers **no hardware
 //! protection**, and says so.
+//!
+//! # What the card speaks
+//!
+//! PIV (SP 800-73-4) as far as its two edges of ours and the tools of others need it: SELECT by any
+//! prefix of the AID, GET DATA and PUT DATA, VERIFY, CHANGE REFERENCE DATA, RESET RETRY COUNTER,
+//! GENERAL AUTHENTICATE (ECDSA and ECDH on P-256 and P-384, the management key by 3DES or AES, one
+//! way or both ways), GENERATE ASYMMETRIC KEY PAIR, chaining and GET RESPONSE. No RSA.
+//!
+//! Three things are ours. With the PIN that the card was made with, private keys answer `6985`
+//! until the PIN was changed, except for one signature under a key that was generated in the same
+//! session under the management key: the enrolment request. A PIN that counts, repeats or is the old
+//! one is refused with `6A80` and costs no try. A verified PIN is forgotten after
+//! [`VERIFIED_IDLE_MAX`] without use.
+//!
+//! Two commands are Yubico's, since PIV has none for the purpose: GET METADATA (`F7`) tells whether
+//! PIN, PUK and management key are still the first ones and how many tries are left; SET MANAGEMENT
+//! KEY (`FF`, P1 `FF`, P2 `FF`) replaces the management key after it was proved. The card claims no
+//! version of a YubiKey: `FD` and `F8` are unknown to it.
+//!
+//! # Who may use it
+//!
+//! Each connection to the card's socket is a session of its own: it starts and ends with a reset
+//! card, and what it verified is of no use to the others. Tries are counted, durably, before a PIN
+//! or PUK is looked at.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 

@@ -16,8 +16,8 @@ use crate::Application;
 
 /// A frame that has begun must be whole within this time.
 const FRAME_MAX: Duration = Duration::from_secs(5);
-/// An answer must be taken within this time.
-pub(super) const WRITE_MAX: Duration = Duration::from_secs(5);
+/// An answer must be taken within this time; it also bounds how long a card takes to go.
+pub(super) const WRITE_MAX: Duration = Duration::from_secs(1);
 const LENGTH_BYTES: usize = 2;
 
 const POWER_OFF: u8 = 0x00;

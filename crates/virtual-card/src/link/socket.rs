@@ -53,8 +53,12 @@ impl SocketServer {
         let mut sessions: Vec<JoinHandle<()>> = Vec::new();
         loop {
             match wait(self.listener.as_fd(), stop, None) {
-                Ok(Wait::Stopped) | Err(_) => break,
+                Ok(Wait::Stopped) => break,
                 Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the card's socket cannot be watched");
+                    break;
+                }
             }
             sessions.retain(|session| !session.is_finished());
             match self.listener.accept() {
