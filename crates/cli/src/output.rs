@@ -21,6 +21,7 @@ impl Style {
     }
 
     /// No colour.
+    #[cfg(test)]
     pub const fn plain() -> Self {
         Self { colour: false }
     }

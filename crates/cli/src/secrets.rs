@@ -2,7 +2,7 @@
 //! Secrets come from the terminal without echo, or as one line from a file descriptor. Never from anywhere else.
 
 use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 
 use lanyard_client::{Fault, Problem};
 use zeroize::Zeroizing;
@@ -78,11 +78,6 @@ pub fn choose(fd: Option<u32>, prompt: &str) -> Result<Zeroizing<String>, Proble
         }
         crate::output::error_line("The two are not the same. Once more:");
     }
-}
-
-/// Whether questions can be asked.
-pub fn can_ask() -> bool {
-    std::io::stdin().is_terminal() || File::open("/dev/tty").is_ok()
 }
 
 #[cfg(test)]

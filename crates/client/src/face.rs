@@ -113,18 +113,34 @@ impl Face {
             let events = events.clone();
             move |event| drop(events.send(event))
         };
-        if let Some(face) = Self::connect(places, profile, forward(&events))? {
-            return Ok(face);
-        }
-        start(program, profile)?;
         let end = Instant::now() + Duration::from_millis(START_MS_MAX);
-        while Instant::now() < end {
-            if let Some(face) = Self::connect(places, profile, forward(&events))? {
-                return Ok(face);
+        loop {
+            match Self::connect(places, profile, forward(&events)) {
+                Ok(Some(face)) => return Ok(face),
+                Ok(None) => start(program, profile)?,
+                Err(problem) if Instant::now() >= end => return Err(problem),
+                // An agent that is just ending does not say hello any more.
+                Err(_) => thread::sleep(Duration::from_millis(LOOK_AGAIN_MS)),
+            }
+            if Instant::now() >= end {
+                return Err(Problem::new(Fault::AgentUnreachable));
+            }
+        }
+    }
+
+    /// Waits until the agent of this profile is gone, after [`Intent::Exit`].
+    ///
+    /// # Errors
+    /// When it stays.
+    pub fn wait_until_gone(places: &Places, profile: &Profile) -> Result<(), Problem> {
+        let end = Instant::now() + Duration::from_millis(START_MS_MAX);
+        while crate::agent::lock::is_held(places, profile) {
+            if Instant::now() >= end {
+                return Err(Problem::new(Fault::AgentUnreachable));
             }
             thread::sleep(Duration::from_millis(LOOK_AGAIN_MS));
         }
-        Err(Problem::new(Fault::AgentUnreachable))
+        Ok(())
     }
 
     /// Sends an intent and waits for the reply.

@@ -30,9 +30,9 @@ pub struct Settings {
     /// The card that was used last, by its GUID: preferred when several fit.
     #[serde(default)]
     pub last_card: Option<String>,
-    /// The note that was published last.
+    /// Serial numbers of card certificates that the server refused: other cards are preferred.
     #[serde(default)]
-    pub note: String,
+    pub refused: Vec<String>,
 }
 
 /// The files of one address in one profile.

@@ -25,8 +25,9 @@ pub struct Screen {
 impl Screen {
     /// A terminal in raw mode.
     pub fn interactive() -> std::io::Result<Self> {
-        let raw = Some(RawMode::enter()?);
-        Ok(Self { raw, ..Self::plain() })
+        let mut screen = Self::plain();
+        screen.raw = Some(RawMode::enter()?);
+        Ok(screen)
     }
 
     /// Lines alone.

@@ -97,12 +97,13 @@ pub fn open(context: &Context, options: Options, start: bool) -> Result<(), Prob
     let face = if start { context.agent_or_start(on_event)? } else { context.agent(on_event)? };
     let face = Arc::new(face);
     let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let view = face.request(Intent::Attach { display: true })?.session;
-    let view = view.unwrap_or_else(|| SessionView::idle(None));
+    // Begun before attaching: what is heard afterwards is about this attempt and not about an earlier one.
     if let Some(address) = options.address.clone() {
         face.request(Intent::SignIn { address })?;
-    } else if view.stage == Stage::Idle {
-        return Err(view.problem.unwrap_or_else(|| Problem::new(Fault::NoSession)));
+    }
+    let view = face.request(Intent::Attach { display: true })?.session;
+    if let (None, Some(SessionView { stage: Stage::Idle, problem, .. })) = (&options.address, view) {
+        return Err(problem.unwrap_or_else(|| Problem::new(Fault::NoSession)));
     }
     let screen = if interactive { Screen::interactive() } else { Ok(Screen::plain()) };
     let screen = screen.map_err(|_| Problem::new(Fault::SecretMissing))?;

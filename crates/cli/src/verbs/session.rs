@@ -5,6 +5,7 @@ use std::io::Read;
 use std::sync::mpsc::channel;
 
 use lanyard_client::agent::protocol::{Intent, ReplyBody};
+use lanyard_client::face::Face;
 use lanyard_client::files::{AccountFiles, Forgotten, forget};
 use lanyard_client::view::{Availability, Event, SessionView, Stage};
 use lanyard_client::{Fault, Problem, SignInAddress};
@@ -132,6 +133,7 @@ pub fn sign_out(context: &Context, delete: bool) -> Result<(), Problem> {
 /// `lanyard exit`.
 pub fn exit(context: &Context) -> Result<(), Problem> {
     context.ask(Intent::Exit)?;
+    Face::wait_until_gone(&context.places, &context.profile)?;
     output::line("Lanyard has ended.");
     Ok(())
 }

@@ -247,7 +247,7 @@ impl Driver {
 
     fn drop_face(&mut self, face: u64) {
         self.faces.remove(&face);
-        self.core.face_gone(face);
+        self.core.face_gone(Now::from_system(), face);
     }
 
     fn close_sip(&mut self) {

@@ -15,7 +15,7 @@ pub use facts::{CardFacts, CertificateFacts};
 pub(crate) use listing::facts_of;
 pub use listing::{CardListing, CardState, CardView, CertificateView, ReaderView, list};
 pub use problems::{card_problem, new_pin_problem, pin_format_problem, tries_in_words};
-pub use selection::{Fit, fit};
+pub use selection::{Fit, Remembered, fit};
 pub(crate) use admin::new_pin;
 pub use virtual_cards::{
     AdminKeyChoice, CreateCard, Created, PinChoice, PukChoice, create, destroy, is_first_pin, parse_admin_key,

@@ -18,13 +18,22 @@ pub struct Fit {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Chooses among these cards. `preferred` is the number of the card that was used last.
+/// What is remembered of cards that were used before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// The number of the card that was used last.
+    pub last_card: Option<String>,
+    /// Serial numbers of certificates that the server refused.
+    pub refused: Vec<String>,
+}
+
+/// Chooses among these cards.
 #[must_use]
 pub fn fit(
     cards: &[CardFacts],
     address: &SignInAddress,
     wall: OffsetDateTime,
-    preferred: Option<&str>,
+    remembered: &Remembered,
 ) -> Fit {
     let mut fitting: Vec<&CardFacts> = Vec::new();
     let mut left_out: Vec<(u8, LeftOut)> = Vec::new();
@@ -38,9 +47,11 @@ pub fn fit(
     }
     // The newest certificate is the one that an older one was replaced by; among equals the card used last.
     let newest = |card: &&&CardFacts| {
-        let issued = card.certificate.as_ref().map(|facts| facts.not_before);
-        let is_preferred = preferred.is_some() && card.guid().as_deref() == preferred;
-        (issued, is_preferred)
+        let facts = card.certificate.as_ref();
+        let good = facts.is_none_or(|facts| !remembered.refused.contains(&facts.serial));
+        let last = remembered.last_card.as_deref();
+        let is_last = last.is_some() && card.guid().as_deref() == last;
+        (good, facts.map(|facts| facts.not_before), is_last)
     };
     let card = fitting.iter().max_by_key(newest).map(|card| (*card).clone());
     left_out.sort_by_key(|(rank, _)| *rank);
@@ -123,14 +134,19 @@ mod tests {
     #[test]
     fn the_newest_fitting_certificate_is_chosen() {
         let old = card("alice@contoso.test", datetime!(2026-01-01 0:00 UTC));
-        let new = card("alice@contoso.test", datetime!(2026-11-01 0:00 UTC));
-        let chosen = fit(&[new.clone(), old], &alice(), NOW, None).card.unwrap();
+        let mut new = card("alice@contoso.test", datetime!(2026-11-01 0:00 UTC));
+        new.certificate.as_mut().unwrap().serial = "new".into();
+        let cards = [new.clone(), old.clone()];
+        let chosen = fit(&cards, &alice(), NOW, &Remembered::default()).card.unwrap();
         assert_eq!(chosen.certificate, new.certificate);
+        let refused = Remembered { refused: vec!["new".into()], last_card: None };
+        let chosen = fit(&cards, &alice(), NOW, &refused).card.unwrap();
+        assert_eq!(chosen.certificate, old.certificate);
     }
 
     #[test]
     fn somebody_elses_card_is_left_out_with_its_owner() {
-        let fit = fit(&[card("bob@contoso.test", NOW)], &alice(), NOW, None);
+        let fit = fit(&[card("bob@contoso.test", NOW)], &alice(), NOW, &Remembered::default());
         assert!(fit.card.is_none());
         let reason = &fit.left_out[0].reason;
         assert!(reason.is(Fault::CardOfSomebodyElse));
@@ -145,10 +161,8 @@ mod tests {
         let reason = |change: fn(&mut CardFacts)| {
             let mut card = card("alice@contoso.test", datetime!(2026-01-01 0:00 UTC));
             change(&mut card);
-            fit(&[card], &alice(), NOW, None).left_out.remove(0).reason
+            fit(&[card], &alice(), NOW, &Remembered::default()).left_out.remove(0).reason
         };
-        let facts = |card: &mut CardFacts| card.certificate.clone().unwrap();
-        let _ = facts;
         assert!(
             reason(|card| card.certificate.as_mut().unwrap().for_sign_in = false)
                 .is(Fault::CardCertificatePurpose)

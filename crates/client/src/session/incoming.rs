@@ -122,7 +122,9 @@ impl Session {
     }
 
     fn typing(&mut self, with: &PersonUri, on: bool) {
-        if let Ok(with) = with.address().parse() {
+        let changed =
+            if on { self.typing.insert(with.clone()) } else { self.typing.remove(with) };
+        if changed && let Ok(with) = with.address().parse() {
             self.actions.push(Action::Typing { with, on });
         }
     }

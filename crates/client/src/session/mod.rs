@@ -15,7 +15,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -177,6 +177,8 @@ pub struct Session {
     publisher: Publisher,
     conversations: Conversations,
     last_sent: Option<Instant>,
+    /// Who types at the moment.
+    typing: HashSet<PersonUri>,
     actions: Vec<Action>,
 }
 
@@ -215,6 +217,7 @@ impl Session {
             publisher: Publisher::default(),
             conversations: Conversations::default(),
             last_sent: None,
+            typing: HashSet::new(),
             actions: Vec::new(),
         })
     }

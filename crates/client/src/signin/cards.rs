@@ -45,7 +45,7 @@ impl SignIn {
     pub(super) fn cards_seen(&mut self, now: Now, seen: CardsSeen) {
         let Waiting::Card(step) = &self.waiting else { return };
         self.cards = Some(seen.clone());
-        let fit = fit(&seen.cards, &self.address, now.wall, self.preferred_card.as_deref());
+        let fit = fit(&seen.cards, &self.address, now.wall, &self.remembered);
         let mut left_out = fit.left_out;
         left_out.extend(seen.mute);
         match step {
@@ -239,10 +239,11 @@ impl SignIn {
                 // The one prompt's PIN is the old one; the holder chooses the new one now.
                 return self.ask_new_pin(card, pin, false, None);
             }
+            self.used = Some(*card);
             return self.fail(problem);
         }
         drop(pin);
-        self.preferred_card = card.guid();
+        self.used = Some(*card);
         self.cards = None;
         self.outputs.push(Output::StopWatching);
         self.token_came(answer);

@@ -18,6 +18,7 @@ use super::cards::CardStep;
 use super::input::{CardsSeen, Input, Output};
 use super::locate::{ACCEPT_XML, Found, Locate, Progress, Query, check_url, clock_problem};
 use crate::address::SignInAddress;
+use crate::cards::{CardFacts, Remembered};
 use crate::net::{HttpAnswer, HttpRequest, NetFault, authority};
 use crate::problem::Problem;
 use crate::session::Now;
@@ -71,7 +72,8 @@ pub struct SignIn {
     pub(super) roots: Arc<RootCertStore>,
     /// Why the PIN is asked for although the person is signed in.
     pub(super) why: Option<String>,
-    pub(super) preferred_card: Option<String>,
+    pub(super) remembered: Remembered,
+    pub(super) used: Option<CardFacts>,
     pub(super) known: Known,
     pub(super) waiting: Waiting,
     pub(super) cards: Option<CardsSeen>,
@@ -93,8 +95,8 @@ pub struct Order {
     pub device: Uuid,
     /// What server certificates must lead to.
     pub roots: Arc<RootCertStore>,
-    /// The card that was used last, by its number.
-    pub preferred_card: Option<String>,
+    /// What is remembered of cards.
+    pub remembered: Remembered,
 }
 
 impl std::fmt::Debug for SignIn {
@@ -117,7 +119,8 @@ impl SignIn {
             device: order.device,
             roots: order.roots,
             why: None,
-            preferred_card: order.preferred_card,
+            remembered: order.remembered,
+            used: None,
             known: Known::default(),
             waiting: Waiting::Nothing,
             cards: None,
@@ -184,8 +187,8 @@ impl SignIn {
 
     /// The card that was used.
     #[must_use]
-    pub fn used_card(&self) -> Option<&str> {
-        self.preferred_card.as_deref()
+    pub fn used_card(&self) -> Option<&CardFacts> {
+        self.used.as_ref()
     }
 
     /// The certificate service, once it is known.

@@ -68,10 +68,14 @@ impl Core {
     }
 
     /// A face is gone.
-    pub(in crate::agent) fn face_gone(&mut self, face: u64) {
+    pub(in crate::agent) fn face_gone(&mut self, now: Now, face: u64) {
         self.displays.retain(|known| *known != face);
         self.attached.retain(|known| *known != face);
         self.waiting.retain(|_, asker| asker.face != face);
+        // Nobody is left who could type a PIN: an attempt to sign in ends, a session goes on.
+        if self.sign_in.is_some() && !self.renewing && self.displays.is_empty() {
+            let _ = self.cancel(now);
+        }
     }
 
     /// Whether this face wants events.

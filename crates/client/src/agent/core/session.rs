@@ -166,6 +166,7 @@ impl Core {
         self.sts_uri = None;
         self.was_registered = false;
         self.view.renew_by = None;
+        self.view.own = crate::view::OwnView::default();
         let reason = problem.clone().unwrap_or(Fault::NoSession.into());
         for (_, asker) in std::mem::take(&mut self.waiting) {
             self.reply(asker, Err(reason.clone()));

@@ -7,6 +7,8 @@ use time::Duration;
 use super::{Core, Effect};
 use crate::address::SignInAddress;
 use crate::agent::protocol::ReplyBody;
+use crate::cards::Remembered;
+use crate::files::Settings;
 use crate::problem::Problem;
 use crate::session::{Now, Session};
 use crate::signin::{Input, Order, Output, SignIn};
@@ -53,7 +55,7 @@ impl Core {
             allowed_domains: self.config.allowed_domains.clone(),
             device: self.endpoint_device(),
             roots: std::sync::Arc::clone(&self.roots),
-            preferred_card: settings.last_card,
+            remembered: Remembered { last_card: settings.last_card, refused: settings.refused },
         }
     }
 
@@ -124,6 +126,7 @@ impl Core {
     }
 
     fn sign_in_failed(&mut self, now: Now, problem: Problem) {
+        self.remember_refusal(&problem);
         self.sign_in = None;
         if self.renewing {
             self.renewing = false;
@@ -188,15 +191,38 @@ impl Core {
 
     /// The card that was used is preferred the next time.
     fn remember_card(&mut self) {
-        let used = self.sign_in.as_ref().and_then(|one| one.used_card().map(str::to_owned));
-        if let (Some(files), Some(card)) = (&self.files, used) {
-            let mut settings = files.settings();
-            if settings.last_card.as_ref() != Some(&card) {
-                settings.last_card = Some(card);
-                if let Err(problem) = files.write_settings(&settings) {
-                    tracing::warn!(%problem, "the settings were not written");
+        let used = self.sign_in.as_ref().and_then(|one| one.used_card()?.guid());
+        self.change_settings(|settings| settings.last_card = used.or(settings.last_card.take()));
+    }
+
+    /// A card that the server refuses for good comes last the next time.
+    fn remember_refusal(&mut self, problem: &Problem) {
+        let for_good = [
+            Fault::CardCertificateRevoked,
+            Fault::CardCertificateForeign,
+            Fault::CardCertificatePurpose,
+            Fault::CardKindRefused,
+        ];
+        let used = self.sign_in.as_ref().and_then(SignIn::used_card);
+        let serial = used.and_then(|card| Some(card.certificate.as_ref()?.serial.clone()));
+        if let (Some(serial), true) = (serial, for_good.iter().any(|one| problem.is(*one))) {
+            self.change_settings(|settings| {
+                if !settings.refused.contains(&serial) {
+                    settings.refused.push(serial);
                 }
-            }
+            });
+        }
+    }
+
+    fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        let Some(files) = &self.files else { return };
+        let before = files.settings();
+        let mut settings = before.clone();
+        change(&mut settings);
+        if settings != before
+            && let Err(problem) = files.write_settings(&settings)
+        {
+            tracing::warn!(%problem, "the settings were not written");
         }
     }
 }
