@@ -4,7 +4,8 @@
 use crate::app::App;
 use crate::federation::standing::Standing;
 use lanyard_authority::{
-    Actor, Grant, IssueError, NoRandomness, Order, PrepareError, SerialSeed, SignInAddress, Status,
+    Actor, Grant, IssueError, NoRandomness, Order, PrepareError, RecordError, RegistryError,
+    SerialSeed, SignInAddress, Status,
 };
 use lanyard_fault::Fault;
 use lanyard_x509::{Certificate, Csr, CsrError};
@@ -76,6 +77,10 @@ pub fn issue(
             Some(fault) => Err(ChatError::Refused(fault)),
             None => Err(ChatError::Issue(error.into())),
         },
+        // Withdrawn while the certificate was being made: it was not recorded, so it counts for nothing.
+        Err(IssueError::Record(RecordError::Registry(RegistryError::NotInForce(_)))) => {
+            Err(ChatError::Refused(Fault::CardCertificateRevoked))
+        }
         Err(error) => Err(ChatError::Issue(error)),
     }
 }

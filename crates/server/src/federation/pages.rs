@@ -237,7 +237,7 @@ fn refuse(headers: &HeaderMap, status: StatusCode, fault: Fault) -> Response {
     let wants_page = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
+        .is_some_and(|accept| accept.contains("text/html") && !accept.contains("application/json"));
     if !wants_page {
         return answer::json_fault(status, fault);
     }

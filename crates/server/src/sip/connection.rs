@@ -318,9 +318,14 @@ impl Connection {
         Err(Ended::Told)
     }
 
-    /// Queues a message that carries no signature: what is sent before there is an association.
+    /// Queues an answer of this task: signed as soon as there is an association, but for the 401s
+    /// that belong to a handshake.
     fn queue(&mut self, message: OutMessage) {
-        self.buffer.extend_from_slice(&message.to_bytes());
+        if self.authenticator.is_established() && message.status() != Some(401) {
+            self.queue_signed(message);
+        } else {
+            self.buffer.extend_from_slice(&message.to_bytes());
+        }
     }
 
     fn queue_signed(&mut self, mut message: OutMessage) {

@@ -53,6 +53,11 @@ pub async fn get_and_publish(State(web): State<Arc<Web>>, body: String) -> Respo
         }
         Err(_) => return refuse(&web, Diagnostic::ProofInvalid, Fault::TicketInvalid),
     };
+    let csr = match Csr::from_der(request.csr_der()) {
+        Ok(csr) => csr,
+        Err(error) => return refuse(&web, Diagnostic::RequestInvalid, chat::csr_fault(&error)),
+    };
+    // A faulty request costs no ticket; from here on the proof is used up.
     if web
         .tickets
         .use_proof(proof.replay_key(), proof.expires())
@@ -60,10 +65,6 @@ pub async fn get_and_publish(State(web): State<Arc<Web>>, body: String) -> Respo
     {
         return refuse(&web, Diagnostic::ProofInvalid, Fault::TicketInvalid);
     }
-    let csr = match Csr::from_der(request.csr_der()) {
-        Ok(csr) => csr,
-        Err(error) => return refuse(&web, Diagnostic::RequestInvalid, chat::csr_fault(&error)),
-    };
     let standing = match webticket::still_good(&web, claims).await {
         Ok((_, standing)) => standing,
         Err(response) => return response,
