@@ -114,10 +114,7 @@ impl Cards {
                 .map_or(CardFault::NoService, |(_, fault)| *fault));
         }
         let pcsc = faults.iter().find(|(path, _)| *path == CardPath::Pcsc);
-        let pcsc_fault = match pcsc {
-            Some((_, fault)) => Some(*fault),
-            None => None,
-        };
+        let pcsc_fault = pcsc.map(|(_, fault)| *fault);
         let mut readers: Vec<ReaderSummary> = Vec::new();
         for state in states {
             let card = self.summary(&state);

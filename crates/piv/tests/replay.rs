@@ -11,7 +11,8 @@ fn replay(target: &str, body: fn(&[u8])) {
         .join(target);
     let mut count = 0;
     for entry in std::fs::read_dir(&corpus).expect("the corpus is checked in") {
-        body(&std::fs::read(entry.unwrap().path()).unwrap());
+        let path = entry.expect("the corpus can be listed").path();
+        body(&std::fs::read(path).expect("the corpus can be read"));
         count += 1;
     }
     assert!(count > 0, "{} is empty", corpus.display());
