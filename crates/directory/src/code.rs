@@ -35,7 +35,7 @@ const HASH_DOMAIN: &[u8] = b"lanyard enrolment code 1";
 
 /// A text that cannot be a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a one-time code is written XXXX-XXXX-XXXX")]
+#[error("a one-time code has three groups of four letters and digits")]
 pub struct CodeText;
 
 /// A one-time code in clear. Zeroed when dropped; `Debug` does not show it.
