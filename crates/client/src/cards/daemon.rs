@@ -31,7 +31,12 @@ pub(super) fn card_places(places: &Places) -> CardPlaces {
 /// When the daemon cannot be started.
 pub fn ensure_daemon(places: &Places) -> Result<(), Problem> {
     let cards = card_places(places);
-    let instances: Vec<_> = list(&cards).into_iter().map(|card| card.instance).collect();
+    // A card whose file is damaged is not served, and does not keep the others waiting.
+    let instances: Vec<_> = list(&cards)
+        .into_iter()
+        .filter(|card| card.card.is_ok())
+        .map(|card| card.instance)
+        .collect();
     if instances.is_empty() {
         return Ok(());
     }
