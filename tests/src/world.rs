@@ -37,7 +37,11 @@ pub fn in_a_world(name: &str, body: impl FnOnce(&mut World) -> Result<()>) {
         let result = body(&mut world);
         result.map_err(|error| {
             let log = std::fs::read_to_string(world.server.log_file()).unwrap_or_default();
-            error.context(format!("the server's log:\n{log}"))
+            anyhow::anyhow!(
+                "{error:#}
+-- the server's log --
+{log}"
+            )
         })
     });
 }

@@ -312,11 +312,19 @@ fn row_f_a_virtual_card_is_created_enrolled_and_used_without_an_insert_prompt() 
                 bail!("refused without LY-1207: {error}");
             }
             alice.enrol(&code, PIN)?;
-            let mut states = {
-                // The agent must run before the sign-in to be watched from its beginning.
-                let _ = alice.json(&["status"])?;
-                alice.watch()?
-            };
+            // The background process runs before the sign-in, so that all its stages are seen.
+            let mut command = alice.lanyard(&["agent"]);
+            let _agent = alice.start("agent", &mut command)?;
+            let socket = alice.root.join("run/lanyard/default.sock");
+            eventually(
+                "the background process is there",
+                Duration::from_secs(10),
+                || std::os::unix::net::UnixStream::connect(&socket).ok(),
+            )?;
+            let mut states = alice.watch()?;
+            states.expect("nobody is signed in", EVENT_LIMIT, |e| {
+                is(e, "session") && e["stage"] == "idle"
+            })?;
             alice.sign_in(PIN)?;
             let mut stages = Vec::new();
             states.expect("signed in", EVENT_LIMIT, |e| {
@@ -351,7 +359,7 @@ fn row_h_three_wrong_pins_block_the_card_and_the_puk_unblocks_it() {
         "row_h_three_wrong_pins_block_the_card_and_the_puk_unblocks_it",
         |world| {
             let alice = world.enrolled_with(ALICE, PIN, &["--puk", "default"])?;
-            for (wrong, words) in [("111222", "2 tries"), ("333444", "1 try")] {
+            for (wrong, words) in [("111222", "2 tries"), ("333444", "one try")] {
                 let error = alice.must_fail(&["sign-in", ALICE], &[("--pin-fd", wrong)])?;
                 if !error.contains("LY-1205") || !error.contains(words) {
                     bail!("expected LY-1205 and '{words}': {error}");
