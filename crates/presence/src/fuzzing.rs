@@ -59,7 +59,9 @@ pub fn xml(data: &[u8]) {
         assert_eq!(once.map(|d| d.to_xml()), Ok(document.to_xml()));
     }
     if let Ok(document) = Categories::parse(data) {
-        let _ = (document.state(), document.note(), document.contact_card());
+        let _ = document.state().map(|state| state.to_xml());
+        let _ = document.note().map(|note| note.to_xml());
+        let _ = document.contact_card().map(|card| card.to_xml());
         let once = Categories::parse(document.to_xml().as_bytes());
         assert_eq!(once.map(|d| d.to_xml()), Ok(document.to_xml()));
     }

@@ -11,6 +11,9 @@
 //! * [`hub`]: the node's state machine.
 //! * [`limits`]: the bounds, each a named constant.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
 #[doc(hidden)]
 pub mod bench;
 #[doc(hidden)]

@@ -255,6 +255,32 @@ impl Hub {
         fx
     }
 
+    /// What is remembered of endpoints, by kind; all zero when nobody is signed in and all time is up.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn remembered(&self) -> [usize; 6] {
+        let watched = self
+            .persons
+            .values()
+            .map(|person| person.watchers.len())
+            .sum();
+        [
+            self.endpoints.len(),
+            self.connections.len(),
+            self.subscriptions.len(),
+            self.dialogs.len(),
+            watched,
+            self.relay.under_way(),
+        ]
+    }
+
+    /// The durable data of a person as memory has it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn roster(&self, person: &PersonUri) -> Option<&Roster> {
+        self.persons.get(person)?.roster()
+    }
+
     /// Reads the directory for this hub's owner.
     #[must_use]
     pub fn people(&self) -> &dyn People {

@@ -152,6 +152,10 @@ impl Hub {
 
     /// Sets a timer unless an earlier one is set.
     pub(super) fn set_clock(&mut self, now: Now, uri: &PersonUri, next: OffsetDateTime) {
+        #[allow(
+            clippy::arithmetic_side_effects,
+            reason = "the difference of two times always fits into a duration"
+        )]
         let Ok(wait) = std::time::Duration::try_from(next - now.utc) else {
             return;
         };

@@ -2,6 +2,8 @@
 //! Who watches whom: people come into a presence subscription, leave it, and move between
 //! containers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
 use super::Hub;
@@ -190,13 +192,6 @@ impl Hub {
     /// Members of containers changed: whoever now sees another container is told what it shows, and
     /// that everything which it does not show is gone.
     pub(super) fn move_watchers(&mut self, now: Now, uri: &PersonUri, fx: &mut Effects) {
-        if self
-            .persons
-            .get(uri)
-            .is_some_and(|person| !person.dirty.is_empty())
-        {
-            self.flush(now, uri, fx);
-        }
         let Some(person) = self.persons.get(uri) else {
             return;
         };
@@ -214,14 +209,26 @@ impl Hub {
             }
         }
         moved.sort_unstable();
+        let mut told: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        if let Some(person) = self.persons.get_mut(uri) {
+            for (id, old, _) in &moved {
+                let names = person.seen.get(old).into_iter().flat_map(BTreeMap::keys);
+                told.entry(*old).or_insert_with(|| names.cloned().collect());
+                // What waits to be told is for those whose view stays.
+                person.watchers.remove(id);
+            }
+            if !person.dirty.is_empty() {
+                self.flush(now, uri, fx);
+            }
+        }
         for (id, old, new) in moved {
-            let lost = self.watched_categories(now, uri, old, None);
-            let shown = self.watched_categories(now, uri, new, None);
             if let Some(person) = self.persons.get_mut(uri) {
                 person.watchers.insert(id, new);
             }
             self.note_seen(now, uri, new);
-            let gone = lost.keys().filter(|name| !shown.contains_key(*name));
+            let shown = self.watched_categories(now, uri, new, None);
+            let told = told.get(&old).into_iter().flatten();
+            let gone = told.filter(|name| !shown.contains_key(*name));
             let mut news: Vec<Category> = gone.map(|name| Category::cleared(name, None)).collect();
             news.extend(shown.into_values().flatten());
             self.tell_watchers(uri, vec![id], &news, fx);

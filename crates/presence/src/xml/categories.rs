@@ -6,7 +6,7 @@ use std::sync::Arc;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Iso8601;
 use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::model::availability::Availability;
 use crate::model::uri::PersonUri;
@@ -209,20 +209,24 @@ pub(crate) fn read_category(element: &Element) -> Result<Category, XmlError> {
 const TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]");
 
+/// Years that presence speaks of.
+const YEARS: std::ops::RangeInclusive<i32> = 1900..=9000;
+
 /// Writes a publication time.
 #[must_use]
 pub fn format_time(time: OffsetDateTime) -> String {
-    // Formatting of a valid time with a fixed description fails only for years past four digits.
-    time.to_offset(time::UtcOffset::UTC)
-        .format(TIME)
+    // In UTC a time can lie outside of the years that there are; then there is none to write.
+    let utc = time.checked_to_offset(UtcOffset::UTC);
+    utc.and_then(|utc| utc.format(TIME).ok())
         .unwrap_or_default()
 }
 
-/// Reads a publication time, with or without a zone.
+/// Reads a publication time, with or without a zone, into UTC.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
-    OffsetDateTime::parse(text, &Iso8601::DEFAULT)
-        .or_else(|_| PrimitiveDateTime::parse(text, &Iso8601::DEFAULT).map(|t| t.assume_utc()))
-        .ok()
+    let plain = || PrimitiveDateTime::parse(text, &Iso8601::DEFAULT).map(|t| t.assume_utc());
+    let time = OffsetDateTime::parse(text, &Iso8601::DEFAULT).or_else(|_| plain());
+    let utc = time.ok()?.checked_to_offset(UtcOffset::UTC)?;
+    YEARS.contains(&utc.year()).then_some(utc)
 }

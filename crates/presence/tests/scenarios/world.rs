@@ -100,7 +100,10 @@ impl World {
             match effect {
                 Effect::Send { to, message } => {
                     let message = Message::parse(message.to_bytes()).expect("well-formed");
-                    message.envelope().expect("whole");
+                    // A refusal repeats the fields that it refuses.
+                    if message.status() != Some(400) {
+                        message.envelope().expect("whole");
+                    }
                     self.inbox.entry(to).or_default().push(message);
                 }
                 Effect::Close { connection } => self.closed.push(connection),

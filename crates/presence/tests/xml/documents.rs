@@ -345,6 +345,9 @@ fn times_are_read_with_and_without_a_zone() {
         assert_eq!(parse_time(text), Some(time), "{text}");
     }
     assert_eq!(parse_time("yesterday"), None);
+    // Times at the ends of all years, which are none in UTC.
+    assert_eq!(parse_time("9999-12-31T23:59:59-23:00"), None);
+    assert_eq!(parse_time("0000-01-01T00:00:00+23:00"), None);
 }
 
 #[test]

@@ -107,8 +107,7 @@ impl Dialogs {
         }
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(in crate::hub) fn len(&self) -> usize {
         self.by_call.values().map(Vec::len).sum()
     }
 

@@ -72,6 +72,20 @@ pub(super) struct Relay {
     dialogs: Dialogs,
 }
 
+impl Relay {
+    /// Everything that is remembered.
+    pub(super) fn under_way(&self) -> usize {
+        let (by_client, by_leg) = (self.by_client.len(), self.by_leg.len());
+        let tables = [
+            self.transactions.len(),
+            by_client,
+            by_leg,
+            self.dialogs.len(),
+        ];
+        tables.into_iter().fold(0, usize::saturating_add)
+    }
+}
+
 impl Hub {
     pub(super) fn relay_request(
         &mut self,
