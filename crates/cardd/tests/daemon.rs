@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command as Process, ExitStatus, Stdio};
@@ -307,6 +308,58 @@ fn it_starts_in_the_background_and_is_ready_when_the_start_returns() {
     within(PATIENCE, "ending", || {
         daemon(&person.places) == Daemon::Absent
     });
+}
+
+/// The permissions of the directories keep others out; the check of the peer is the second wall,
+/// so the test takes the first one down.
+#[test]
+fn a_program_of_another_person_is_turned_away() {
+    const SOCKET: &str = "LANYARD_TEST_SOCKET";
+    const NOBODY: &str = "65534";
+    if let Some(socket) = std::env::var_os(SOCKET) {
+        let mut stream = UnixStream::connect(socket).unwrap();
+        let _ = stream.write_all(&[0, 1, 4]);
+        assert!(
+            matches!(stream.read(&mut [0]), Ok(0) | Err(_)),
+            "the card answered"
+        );
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        // Only root can be somebody else.
+        return;
+    }
+    let mut person = Person::new();
+    let card = person.card(KdfCost::LEAST).instance;
+    person.start();
+    let socket = person.places.socket(card);
+    for path in socket
+        .ancestors()
+        .take_while(|path| path.starts_with(person.base.path()))
+    {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let copy = person.base.path().join("copy");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let output = Process::new("setpriv")
+        .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
+        .arg(copy)
+        .args(["--exact", "a_program_of_another_person_is_turned_away"])
+        .env(SOCKET, &socket)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "{output:?}"
+    );
+    let log = fs::read_to_string(person.log()).unwrap();
+    assert!(log.contains("another person"), "{log}");
+    assert_eq!(
+        person.connect(card).tries_left(),
+        3,
+        "the person's own programs go on"
+    );
 }
 
 #[test]
