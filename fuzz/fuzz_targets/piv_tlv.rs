@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #![no_main]
 
-#[path = "../../crates/piv/tests/fuzzing/mod.rs"]
+#[path = "../../crates/piv/tests/fuzzing/tlv.rs"]
 mod fuzzing;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::answers(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::run(bytes));

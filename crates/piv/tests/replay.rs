@@ -20,10 +20,10 @@ fn replay(target: &str, body: fn(&[u8])) {
 
 #[test]
 fn the_corpus_of_commands_brings_nothing_down() {
-    replay("piv_apdu", fuzzing::apdu);
+    replay("piv_apdu", fuzzing::apdu::run);
 }
 
 #[test]
 fn the_corpus_of_answers_brings_nothing_down() {
-    replay("piv_tlv", fuzzing::answers);
+    replay("piv_tlv", fuzzing::tlv::run);
 }
