@@ -28,6 +28,7 @@ const JUDGES: &[&str] = &[
     "iproute2",
     "procps",
     "curl",
+    "gnutls-bin",
 ];
 
 /// Makes sure that the packages are there. Returns those that are still missing, which only the
