@@ -7,8 +7,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lanyard_card::{CardFault, CardKind, CardSession, CardWay, Cards, LastTry, PinStatus, Scheme};
+use lanyard_card::{
+    CardFault, CardKind, CardPath, CardSession, CardWay, Cards, LastTry, PinStatus, Scheme,
+};
 use lanyard_piv::{Algorithm, ManagementKey, Slot};
+use lanyard_tests::namespace::in_own_namespace;
+use lanyard_tests::pcsc::Pcscd;
 use lanyard_tests::process::{Running, eventually, program};
 use lanyard_virtual_card::{CardName, CardSpec, Places, create};
 
@@ -36,6 +40,10 @@ impl Home {
     }
 
     fn serve_virtual_card(&self) -> Result<Running> {
+        self.serve(&[])
+    }
+
+    fn serve(&self, arguments: &[&str]) -> Result<Running> {
         let folder = self.folder.path();
         let places = Places::new(
             &folder.join("data/lanyard/cards"),
@@ -45,6 +53,7 @@ impl Home {
         let mut command = std::process::Command::new(program("lanyard-cardd"));
         command
             .arg("--foreground")
+            .args(arguments)
             .env("XDG_DATA_HOME", folder.join("data"))
             .env("XDG_RUNTIME_DIR", folder.join("run"));
         let mut running = Running::start("lanyard-cardd", &mut command, &folder.join("cardd.log"))?;
@@ -102,6 +111,51 @@ fn our_own_card_is_used_by_its_socket_from_blank_to_signing() -> Result<()> {
     let signed = session.sign(Slot::Authentication, Scheme::EcdsaP256Sha256, b"message");
     ensure!(signed == Err(CardFault::PinNotVerified));
     Ok(())
+}
+
+#[test]
+fn a_card_seen_both_ways_is_one_card_and_used_through_the_reader() {
+    in_own_namespace(
+        "socket::a_card_seen_both_ways_is_one_card_and_used_through_the_reader",
+        || {
+            let home = Home::new()?;
+            let pcscd = Pcscd::start(home.folder.path(), 1)?;
+            let cardd = home.serve(&["--vpcd", &pcscd.slot(0)])?;
+            let cards = Cards::new(CardWay::Auto, Some(home.sockets())).with_exchange_limit(LIMIT);
+            let card = eventually("the card in the reader", PATIENCE, || {
+                let listing = cards.list().ok()?;
+                let mut found = listing.cards();
+                let card = found
+                    .next()
+                    .filter(|card| card.reader.path == CardPath::Pcsc)?;
+                found.next().is_none().then(|| card.clone())
+            })?;
+            ensure!(card.kind == CardKind::VirtualFile, "{card:?}");
+            let mut session = cards.open(&card.reader)?;
+            session.authenticate_admin(&ManagementKey::blank_card())?;
+            let key = session.generate(Slot::CardAuthentication, Algorithm::EccP256)?;
+            drop(session);
+
+            // The service goes; the same card is still there by its socket.
+            pcscd.stop()?;
+            let listing = cards.list()?;
+            ensure!(
+                listing.pcsc_fault == Some(CardFault::NoService),
+                "{listing:?}"
+            );
+            let by_socket = listing.cards().next().context("by its socket")?;
+            ensure!(by_socket.reader.path == CardPath::Socket && by_socket.guid == card.guid);
+            let mut session = cards.open(&by_socket.reader)?;
+            session.verify(&pin(TRANSPORT_PIN), LastTry::Refuse)?;
+            let new = new_pin(PIN);
+            session.change_pin(&pin(TRANSPORT_PIN), &new, LastTry::Refuse)?;
+            let scheme = Scheme::EcdsaP256Sha256;
+            let signature = session.sign(Slot::CardAuthentication, scheme, b"here")?;
+            check(&key, scheme, b"here", &signature)?;
+            drop(cardd);
+            Ok(())
+        },
+    );
 }
 
 #[test]
