@@ -72,7 +72,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// No such key.
-    #[error("there is no key '{key}'; did you mean '{nearest}'?")]
+    #[error("there is no key '{key}'; the nearest is '{nearest}'")]
     UnknownKey {
         /// The key as written.
         key: String,
@@ -252,7 +252,7 @@ mod tests {
         let error = parse("trust_anchor = []").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no key 'trust_anchor'; did you mean 'trust_anchors'?"
+            "there is no key 'trust_anchor'; the nearest is 'trust_anchors'"
         );
     }
 

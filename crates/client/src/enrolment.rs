@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_card::piv::{Algorithm, ManagementKey, Pin, PublicKey, Slot};
+use lanyard_card::piv::{
+    Algorithm, Chuid, Guid, ManagementKey, ObjectId, Pin, PublicKey, Slot,
+};
 use lanyard_card::{CardSession, LastTry, Scheme};
 use lanyard_fault::Fault;
 use lanyard_x509::{Certificate, CsrBuilder, DistinguishedName};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::address::SignInAddress;
@@ -140,6 +143,7 @@ pub fn enrol(
         None => pin,
     };
     authenticate(&mut session, card, order)?;
+    let guid = number(&mut session)?;
     session.verify(&pin, LastTry::Refuse).map_err(card_problem)?;
     drop(pin);
     tell("Making new keys on the card…");
@@ -154,7 +158,7 @@ pub fn enrol(
         card_authentication_csr: presence.as_ref().map(|one| STANDARD.encode(&one.csr)),
         card: CardBody {
             kind: card.facts().kind_word(),
-            guid: card.facts().guid().unwrap_or_default(),
+            guid,
             label: card.facts().label().place,
         },
         pin_changed: true,
@@ -223,6 +227,20 @@ fn authenticate(
             .unwrap_or_else(ManagementKey::blank_card),
     };
     session.authenticate_admin(&key).map(drop).map_err(card_problem)
+}
+
+/// The card's number. One that was never personalised gets a random one, so that it can be reported lost.
+fn number(session: &mut CardSession) -> Result<String, Problem> {
+    let guid = match session.guid().map_err(card_problem)? {
+        Some(guid) if !guid.is_nil() => guid,
+        _ => {
+            let guid = Guid::new(*Uuid::new_v4().as_bytes());
+            let contents = Chuid { guid }.encode();
+            session.put_object(ObjectId::CHUID, &contents).map_err(card_problem)?;
+            guid
+        }
+    };
+    Ok(guid.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn request(

@@ -3,7 +3,8 @@
 
 use lanyard_client::cards::{
     self, AdminKeyChoice, CardChange, CardListing, CardView, CreateCard, PinChoice,
-    PukChoice as Puk, ReaderView,
+    Purpose, PukChoice as Puk,
+    ReaderView,
 };
 use lanyard_client::session::Now;
 use lanyard_client::{Fault, Problem};
@@ -57,7 +58,8 @@ fn with_card(
 ) -> Result<(), Problem> {
     let reached = cards::open(&context.config, &context.places);
     let which = which.card.as_deref();
-    work(&CardChange::choose(&context.places, &context.config, &reached, which)?)
+    let places = &context.places;
+    work(&CardChange::choose(places, &context.config, &reached, which, Purpose::Any)?)
 }
 
 fn create(context: &Context, options: &Create) -> Result<(), Problem> {
@@ -182,8 +184,9 @@ fn card_lines(card: &CardView, style: Style) -> Vec<String> {
 fn status(context: &Context, which: &Which, json: bool) -> Result<(), Problem> {
     // Chosen first: the faults of choosing are the ones that a person can act on.
     let reached = cards::open(&context.config, &context.places);
+    let which = which.card.as_deref();
     let chosen =
-        CardChange::choose(&context.places, &context.config, &reached, which.card.as_deref())?;
+        CardChange::choose(&context.places, &context.config, &reached, which, Purpose::Any)?;
     let reader = chosen.facts().summary.reader.name.clone();
     let found = listing(context)?.readers.into_iter().find(|one| one.reader == reader);
     let view = found.ok_or_else(|| Problem::new(Fault::CardRemoved))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lanyard enrol`: a one-time code against a certificate on the card.
 
-use lanyard_client::cards::{self, CardChange};
+use lanyard_client::cards::{self, CardChange, Purpose};
 use lanyard_client::enrolment::{EnrolOrder, Enrolled, enrol};
 use lanyard_client::files::AccountFiles;
 use lanyard_client::{Fault, Problem};
@@ -18,7 +18,8 @@ pub fn run(context: &Context, options: Enrol) -> Result<(), Problem> {
         options.address.or_else(last).ok_or_else(|| Problem::new(Fault::AddressMalformed))?;
     let reached = cards::open(&context.config, &context.places);
     let which = options.card.card.as_deref();
-    let card = CardChange::choose(&context.places, &context.config, &reached, which)?;
+    let purpose = Purpose::Enrol(&address);
+    let card = CardChange::choose(&context.places, &context.config, &reached, which, purpose)?;
     let overwrite = options.overwrite || may_overwrite(&card)?;
     let code = secrets::take(options.code_fd, "One-time code")?;
     let prompt = if card.pin_is_first() {

@@ -187,7 +187,8 @@ fn look(cards: &Cards, places: &Places) -> CardsSeen {
         seen.readers.push(reader.reader.name.clone());
         match reader.card {
             Ok(summary) => seen.cards.push(facts_of(places, summary)),
-            Err(CardFault::NoCard) => {}
+            // Gone between two looks: the next look shows what is there.
+            Err(CardFault::NoCard | CardFault::Removed | CardFault::Interrupted) => {}
             Err(fault) => {
                 let place = reader.reader.name;
                 let card = CardLabel { holder: String::new(), place, is_virtual: false };

@@ -10,9 +10,19 @@ use super::daemon::ensure_daemon;
 use super::facts::CardFacts;
 use super::listing::{facts_of, instance_of};
 use super::problems::{card_problem, new_pin_problem, pin_format_problem};
+use crate::address::SignInAddress;
 use crate::config::{CardPath, ClientConfig};
 use crate::places::Places;
 use crate::problem::Problem;
+
+/// What a card is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To be enrolled for this person.
+    Enrol(&'a SignInAddress),
+    /// Something else.
+    Any,
+}
 
 /// One card that was chosen, and the way to it.
 #[derive(Debug)]
@@ -23,8 +33,8 @@ pub struct CardChange<'a> {
 }
 
 impl<'a> CardChange<'a> {
-    /// Finds the card that is meant: by name, instance, reader or the beginning of its number; without a word the
-    /// only one there is.
+    /// Finds the card that is meant: by name, instance, reader or the beginning of its number. Without a word, the
+    /// person's own virtual cards come before others, and for an enrolment blank cards before enrolled ones.
     ///
     /// # Errors
     /// When there is none, several, or it does not answer.
@@ -33,6 +43,7 @@ impl<'a> CardChange<'a> {
         config: &ClientConfig,
         cards: &'a Cards,
         which: Option<&str>,
+        purpose: Purpose<'_>,
     ) -> Result<Self, Problem> {
         if config.card_path != CardPath::Pcsc {
             ensure_daemon(places)?;
@@ -44,18 +55,19 @@ impl<'a> CardChange<'a> {
         if found.is_empty() {
             return Err(card_problem(why.unwrap_or(CardFault::NoCard)));
         }
-        let total = found.len();
         let mut fitting: Vec<CardFacts> = match which {
-            None => found,
             Some(which) => {
                 found.into_iter().filter(|card| matches_word(places, card, which)).collect()
             }
+            None => best(places, found, purpose)?,
         };
-        match (fitting.pop(), fitting.len()) {
-            (Some(facts), 0) => Ok(Self { places, cards, facts }),
-            (Some(_), _) => {
-                let detail = format!("{total} cards are there.");
-                Err(Problem::new(Fault::CardAmbiguous).with_detail(detail))
+        match (fitting.pop(), fitting.is_empty()) {
+            (Some(facts), true) => Ok(Self { places, cards, facts }),
+            (Some(last), false) => {
+                fitting.push(last);
+                let names: Vec<String> = fitting.iter().map(name_to_type).collect();
+                let detail = format!("They are: {}.", names.join("; "));
+                Err(Problem::new(Fault::CardChoiceNeeded).with_detail(detail))
             }
             (None, _) => Err(Problem::new(Fault::CardNotFound)),
         }
@@ -89,6 +101,42 @@ impl<'a> CardChange<'a> {
     #[must_use]
     pub fn pin_is_first(&self) -> bool {
         self.facts.summary.pin.is_default == Some(true)
+    }
+}
+
+/// The cards that are meant most likely, when nobody said which.
+fn best(
+    places: &Places,
+    found: Vec<CardFacts>,
+    purpose: Purpose<'_>,
+) -> Result<Vec<CardFacts>, Problem> {
+    let mut foreign = None;
+    let mut ranked: Vec<((bool, bool), CardFacts)> = Vec::new();
+    for card in found {
+        let enrolled = card.certificate.as_ref();
+        if let (Purpose::Enrol(address), Some(certificate)) = (purpose, enrolled)
+            && !certificate.is_for(address.as_str())
+        {
+            let whose = format!("It is the card of {}.", certificate.holder);
+            foreign = Some(Problem::new(Fault::CardOfSomebodyElse).with_detail(whose));
+            continue;
+        }
+        let own = instance_of(places, &card).is_some();
+        let blank = matches!(purpose, Purpose::Enrol(_)) && enrolled.is_none();
+        ranked.push(((own, blank), card));
+    }
+    let Some(top) = ranked.iter().map(|(rank, _)| *rank).max() else {
+        return Err(foreign.unwrap_or(Fault::CardNotFound.into()));
+    };
+    Ok(ranked.into_iter().filter(|(rank, _)| *rank == top).map(|(_, card)| card).collect())
+}
+
+/// A card in the words that `--card` takes.
+fn name_to_type(card: &CardFacts) -> String {
+    let place = card.name.clone().unwrap_or_else(|| card.summary.reader.name.clone());
+    match card.guid() {
+        Some(guid) => format!("{place} ({})", guid.get(..8).unwrap_or_default()),
+        None => place,
     }
 }
 

@@ -9,7 +9,7 @@ mod problems;
 mod selection;
 mod virtual_cards;
 
-pub use admin::{CardChange, change_pin, unblock};
+pub use admin::{CardChange, Purpose, change_pin, unblock};
 pub use daemon::ensure_daemon;
 pub use facts::{CardFacts, CertificateFacts};
 pub(crate) use listing::facts_of;

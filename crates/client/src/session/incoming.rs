@@ -42,6 +42,10 @@ impl Session {
         let Some(event) = message.event() else { return };
         if event.is(REGISTRATION_NOTIFY) {
             let problem = diagnosed(message).unwrap_or_else(|| put_out(message.body()));
+            if problem.is(Fault::SessionEndedServerStops) {
+                // Nobody put us out: the chat key brings us back when the server is there again.
+                return self.give_up(problem);
+            }
             return self.end(problem);
         }
         let package = event.package.to_ascii_lowercase();
