@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every part of a running server shares.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -26,6 +27,9 @@ pub struct App {
     pub directory: Directory,
     /// The authority that issues and withdraws certificates.
     pub authority: Authority,
+    /// Whether a new revocation list has to be made although the old one is still fresh: at the
+    /// start, and when the one after a withdrawal could not be made.
+    pub(crate) list_is_due: AtomicBool,
     /// One administrative change at a time, so that memory follows the database in its order.
     pub(crate) changes: Mutex<()>,
     sessions: OnceLock<Arc<dyn Sessions>>,
@@ -52,6 +56,7 @@ impl App {
             store,
             directory: Directory::new(snapshot),
             authority,
+            list_is_due: AtomicBool::new(true),
             changes: Mutex::new(()),
             sessions: OnceLock::new(),
             reload: OnceLock::new(),

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lanyard_authority::Actor;
@@ -26,7 +27,7 @@ use crate::{admin, health};
 /// kernel.
 const BACKLOG: u32 = 4096;
 /// How often revocation list and listener certificate are looked at; what gets old is made anew.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(15 * 60);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How often the head of the audit trail is signed.
 const HEAD_SIGN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the parts may take to stop.
@@ -154,7 +155,9 @@ async fn reload(app: &Arc<App>, config_file: &Path, log: &LogLevel) {
 /// What has to be done from time to time: lists and certificates, the signed head of the trail.
 async fn upkeep(app: Arc<App>) {
     let mut list = tokio::time::interval(REFRESH_INTERVAL);
-    let mut heads = tokio::time::interval(HEAD_SIGN_INTERVAL);
+    // The start has just been signed.
+    let first = tokio::time::Instant::now() + HEAD_SIGN_INTERVAL;
+    let mut heads = tokio::time::interval_at(first, HEAD_SIGN_INTERVAL);
     loop {
         let is_list = tokio::select! {
             _ = list.tick() => true,
@@ -183,8 +186,17 @@ fn refresh(app: &App) -> Result<(), Problem> {
         Ok(false) => {}
         Err(problem) => tracing::error!(%problem, "the certificate of the listeners stays"),
     }
-    let list = app.authority.crl(OffsetDateTime::now_utc());
-    list.map_err(|error| Problem::with(Fault::ServerInternal, chain(&error)))?;
+    let now = OffsetDateTime::now_utc();
+    let is_due = app.list_is_due.swap(false, Ordering::Relaxed);
+    let list = if is_due {
+        app.authority.make_crl(now)
+    } else {
+        app.authority.crl(now)
+    };
+    list.map_err(|error| {
+        app.list_is_due.store(true, Ordering::Relaxed);
+        Problem::with(Fault::ServerInternal, chain(&error))
+    })?;
     Ok(())
 }
 
@@ -245,6 +257,10 @@ fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Problem> {
 
 impl From<wire::WireError> for Problem {
     fn from(error: wire::WireError) -> Self {
-        Self::from_error(Fault::TlsIdentityUnusable, &error)
+        let fault = match error {
+            wire::WireError::LegacyNotBuilt => Fault::ConfigInvalid,
+            _ => Fault::TlsIdentityUnusable,
+        };
+        Self::from_error(fault, &error)
     }
 }

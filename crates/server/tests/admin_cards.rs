@@ -79,7 +79,7 @@ fn issue_chat(app: &App, address: &str, card: &Certificate) -> Serial {
         grant: Grant::ChatUser {
             account: sid.clone(),
             address: address.parse().unwrap(),
-            card_certificate: card.serial(),
+            card_certificate: Some(card.serial()),
             lifetime: Duration::hours(12),
         },
         key: SoftwareKey::generate().unwrap().public_key().clone(),
@@ -171,6 +171,32 @@ fn with_two_cards_in_use_the_address_does_not_say_which() {
             .iter()
             .all(|card| card["status"] == "revoked"),
         "{cards}"
+    );
+}
+
+#[test]
+fn who_claims_the_number_of_another_persons_card_does_not_end_it_with_his_own() {
+    let deployment = Deployment::new();
+    deployment.ok(&["user", "add", "alice@contoso.test"]);
+    deployment.ok(&["user", "add", "mallory@contoso.test"]);
+    let (lock, app) = open(&deployment);
+    issue_card(&app, "alice@contoso.test", 0xA1, Status::Active);
+    let claimed = issue_card(&app, "mallory@contoso.test", 0xA1, Status::Active);
+    drop((app, lock));
+    let error = deployment.fails(&["card", "lost", &"a1".repeat(16)]);
+    assert!(error.starts_with("LY-1719 "), "{error}");
+    deployment.ok(&["card", "lost", &claimed.serial().to_string()]);
+    let status = |address: &str| {
+        deployment.json(&["card", "list", address])[0]["status"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(status("mallory@contoso.test"), "revoked");
+    assert_eq!(status("alice@contoso.test"), "active");
+    assert_eq!(
+        deployment.json(&["card", "list"]).as_array().unwrap().len(),
+        2
     );
 }
 

@@ -105,6 +105,31 @@ fn whatever_was_acknowledged_survives_kill_9_and_the_trail_verifies() {
 }
 
 #[test]
+fn a_command_under_way_when_the_server_stops_still_gets_its_answer() {
+    let deployment = Arc::new(Deployment::new());
+    for round in 0..3 {
+        let server = deployment.serve();
+        let worker = {
+            let deployment = Arc::clone(&deployment);
+            std::thread::spawn(move || {
+                (0..40).for_each(|nth| {
+                    let address = format!("r{round}n{nth}@contoso.test");
+                    // Without the server, the same command does the work itself.
+                    deployment.ok(&["user", "add", &address]);
+                });
+            })
+        };
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(server.stop());
+        worker.join().unwrap();
+    }
+    assert_eq!(
+        deployment.json(&["user", "list"]).as_array().unwrap().len(),
+        120
+    );
+}
+
+#[test]
 fn a_changed_removed_or_cut_trail_is_detected() {
     for (sql, row) in [
         (

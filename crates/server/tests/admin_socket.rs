@@ -20,8 +20,12 @@ fn converse(deployment: &Deployment, text: &[u8]) -> String {
     // The server may hang up before everything is sent.
     let _ = stream.write_all(text);
     let _ = stream.shutdown(Shutdown::Write);
+    let mut read = BufReader::new(stream);
+    let mut greeting = String::new();
+    read.read_line(&mut greeting).unwrap();
+    assert_eq!(greeting, "{\"version\":1}\n");
     let mut answer = String::new();
-    let _ = BufReader::new(stream).read_line(&mut answer);
+    let _ = read.read_line(&mut answer);
     answer
 }
 

@@ -2,12 +2,15 @@
 //! Verbs on cards: a card is withdrawn in the database first, then its sessions end, then the new
 //! revocation list is made; only then the command returns.
 
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
 use lanyard_authority::audit::{Action, AuditLog};
 use lanyard_authority::{CardGuid, CertificateRow, ProfileName, RevokeError, Status};
 use lanyard_directory::{AccountId, SipAddress, Snapshot};
 use lanyard_fault::Fault;
 use lanyard_store::CertificateFilter;
-use lanyard_x509::{RevocationReason, Serial};
+use lanyard_x509::{RevocationReason, Serial, Sid};
 use time::OffsetDateTime;
 
 use super::execute::Desk;
@@ -51,20 +54,26 @@ pub(super) fn end(desk: &Desk<'_>, named: &str, reason: CardLossReason) -> Resul
         .store
         .append(&report)
         .map_err(super::audit::problem)?;
-    let withdrawn = desk
-        .app
-        .authority
-        .revoke_card(&card.guid, reason, desk.actor.clone(), now)
-        .map_err(revoke_problem)?;
+    // By its certificates and not by its number: the number is what a request has claimed, and nobody
+    // may end somebody else's certificates with it.
+    let mut taken_now: Vec<String> = Vec::new();
+    for row in &card.rows {
+        let withdrawn = desk
+            .app
+            .authority
+            .revoke(&row.serial, reason, desk.actor.clone(), now)
+            .map_err(revoke_problem)?;
+        taken_now.extend(
+            withdrawn
+                .certificates
+                .iter()
+                .map(|row| row.serial.to_string()),
+        );
+    }
 
     // Whoever repeats the command wants to be sure, so sessions are looked for by every certificate
     // of the card, not only by those that this call has withdrawn.
-    let mut serials: Vec<String> = withdrawn
-        .certificates
-        .iter()
-        .map(|row| row.serial.to_string())
-        .collect();
-    let taken_now = serials.clone();
+    let mut serials = taken_now.clone();
     serials.extend(card.rows.iter().map(|row| row.serial.to_string()));
     serials.sort();
     serials.dedup();
@@ -77,11 +86,12 @@ pub(super) fn end(desk: &Desk<'_>, named: &str, reason: CardLossReason) -> Resul
         Ok(crl) => crl.number(),
         Err(error) => {
             tracing::error!(error = %chain(&error), "the revocation list could not be made");
+            desk.app.list_is_due.store(true, Ordering::Relaxed);
             None
         }
     };
     tracing::info!(card = %card.guid, sessions_ended, "a card was withdrawn");
-    let card = by_guid(desk, &card.guid)?;
+    let card = card.again(desk)?;
     Ok(Reply::CardEnd(CardEnd {
         card: view(&desk.app.directory.load(), &card),
         withdrawn: taken_now,
@@ -108,13 +118,17 @@ pub(super) fn activate(desk: &Desk<'_>, named: &str) -> Result<Reply, Problem> {
         Status::Prepared => return Err(refused("its certificate was never signed")),
         Status::Revoked => return Err(refused("its certificate was withdrawn for good")),
     }
-    let card = by_guid(desk, &card.guid)?;
+    let card = card.again(desk)?;
     Ok(Reply::Card(view(&desk.app.directory.load(), &card)))
 }
 
-/// A card: all that was ever issued for it, newest first.
+/// A card of one person: all that was ever issued for it, newest first.
+///
+/// Its number is what a request has claimed; under the same number there may be another person's
+/// card, which is another card.
 struct Card {
     guid: CardGuid,
+    account: Option<Sid>,
     rows: Vec<CertificateRow>,
 }
 
@@ -136,10 +150,18 @@ impl Card {
     }
 
     fn account(&self) -> Option<String> {
-        self.rows
-            .iter()
-            .find_map(|row| row.account.as_ref())
-            .map(ToString::to_string)
+        self.account.as_ref().map(ToString::to_string)
+    }
+
+    /// The same card as the database has it now.
+    fn again(&self, desk: &Desk<'_>) -> Result<Self, Problem> {
+        let mut rows = desk.app.authority.registry().of_card(&self.guid)?;
+        rows.retain(|row| row.account == self.account);
+        Ok(Self {
+            guid: self.guid,
+            account: self.account.clone(),
+            rows,
+        })
     }
 }
 
@@ -150,31 +172,44 @@ fn cards(desk: &Desk<'_>, account: Option<&AccountId>) -> Result<Vec<Card>, Prob
         on_cards: true,
         ..CertificateFilter::default()
     };
+    Ok(group(desk.app.store.certificates(&filter)?))
+}
+
+fn group(rows: Vec<CertificateRow>) -> Vec<Card> {
     let mut cards: Vec<Card> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for row in desk.app.store.certificates(&filter)? {
+    let mut places = HashMap::new();
+    for row in rows {
         let Some(guid) = row.card_guid else { continue };
-        let place = *places.entry(guid).or_insert_with(|| {
-            cards.push(Card {
-                guid,
-                rows: Vec::new(),
+        let place = *places
+            .entry((guid, row.account.clone()))
+            .or_insert_with(|| {
+                cards.push(Card {
+                    guid,
+                    account: row.account.clone(),
+                    rows: Vec::new(),
+                });
+                cards.len() - 1
             });
-            cards.len() - 1
-        });
         if let Some(card) = cards.get_mut(place) {
             card.rows.push(row);
         }
     }
-    Ok(cards)
+    cards
 }
 
-fn by_guid(desk: &Desk<'_>, guid: &CardGuid) -> Result<Card, Problem> {
-    let rows = desk.app.authority.registry().of_card(guid)?;
-    if rows.is_empty() {
-        let detail = format!("no certificate was issued for the card {guid}");
-        return Err(Problem::with(Fault::NotFound, detail));
+/// The card with this number: one, unless somebody has claimed another person's.
+fn by_guid(desk: &Desk<'_>, guid: &CardGuid) -> Result<Option<Card>, Problem> {
+    let mut cards = group(desk.app.authority.registry().of_card(guid)?);
+    if cards.len() > 1 {
+        let newest = cards.iter().filter_map(|card| card.rows.first());
+        let serials: Vec<String> = newest.map(|row| row.serial.to_string()).collect();
+        let detail = format!(
+            "several people have a card {guid}; name it by the serial {}",
+            serials.join(" or ")
+        );
+        return Err(Problem::with(Fault::CardAmbiguous, detail));
     }
-    Ok(Card { guid: *guid, rows })
+    Ok(cards.pop())
 }
 
 /// The card that an administrator means: by its number, by the serial of a certificate on it, or by
@@ -205,7 +240,7 @@ fn find(desk: &Desk<'_>, named: &str) -> Result<Card, Problem> {
             .ok_or_else(|| Problem::with(Fault::NotFound, format_args!("{address} uses no card")));
     }
     if let Ok(guid) = named.parse::<CardGuid>()
-        && let Ok(card) = by_guid(desk, &guid)
+        && let Some(card) = by_guid(desk, &guid)?
     {
         return Ok(card);
     }
@@ -216,8 +251,13 @@ fn find(desk: &Desk<'_>, named: &str) -> Result<Card, Problem> {
         )
     })?;
     let row = desk.app.authority.registry().find(&serial)?;
-    match row.and_then(|row| row.card_guid) {
-        Some(guid) => by_guid(desk, &guid),
+    match row.and_then(|row| Some((row.card_guid?, row.account))) {
+        Some((guid, account)) => Card {
+            guid,
+            account,
+            rows: Vec::new(),
+        }
+        .again(desk),
         None => Err(Problem::with(
             Fault::NotFound,
             format_args!("no card has to do with {named}"),

@@ -9,7 +9,9 @@ use std::time::Duration;
 use lanyard_fault::Fault;
 use zeroize::Zeroizing;
 
-use super::protocol::{PROTOCOL_VERSION, RESPONSE_BYTES_MAX, Reply, Request, ResponseLine};
+use super::protocol::{
+    Greeting, PROTOCOL_VERSION, RESPONSE_BYTES_MAX, Reply, Request, ResponseLine,
+};
 use super::short_path::ShortPath;
 use crate::data::DataDir;
 use crate::problem::{Problem, WireProblem};
@@ -35,7 +37,7 @@ pub enum ServerAnswer {
 pub fn ask_server(data: &DataDir, request: &Request) -> Result<ServerAnswer, Problem> {
     let path = data.admin_socket();
     let connected = ShortPath::of(&path).and_then(|short| UnixStream::connect(short.path()));
-    let mut stream = match connected {
+    let stream = match connected {
         Ok(stream) => stream,
         Err(error)
             if matches!(
@@ -50,31 +52,43 @@ pub fn ask_server(data: &DataDir, request: &Request) -> Result<ServerAnswer, Pro
         }
         Err(error) => return Err(Problem::file(&path, &error)),
     };
-    let lost = |error: std::io::Error| {
-        Problem::with(
-            Fault::AdminProtocol,
-            format_args!("the server went away: {error}"),
-        )
-    };
+    let lost = |error: std::io::Error| Problem::with(Fault::AdminAnswerLost, error);
     stream
         .set_read_timeout(Some(ANSWER_TIMEOUT))
         .map_err(lost)?;
-    let mut line = Zeroizing::new(Vec::new());
-    let envelope = Envelope {
-        version: PROTOCOL_VERSION,
-        request,
-    };
-    serde_json::to_writer(&mut *line, &envelope)
+    let mut write = stream.try_clone().map_err(lost)?;
+    let mut read = BufReader::new(stream).take(RESPONSE_BYTES_MAX as u64);
+
+    // A server that is stopping closes without a greeting. Nothing was sent then, and the command
+    // can try again without doing its work twice.
+    let mut greeting = Vec::new();
+    let greeted = read.read_until(b'\n', &mut greeting);
+    if greeted.is_err() || greeting.last() != Some(&b'\n') {
+        return Ok(ServerAnswer::NotRunning);
+    }
+    let understood = serde_json::from_slice::<Greeting>(&greeting)
         .map_err(|error| Problem::with(Fault::AdminProtocol, error))?;
+    if understood.version != PROTOCOL_VERSION {
+        let theirs = understood.version;
+        let detail = format!("the server speaks version {theirs}, the command {PROTOCOL_VERSION}");
+        return Err(Problem::with(Fault::AdminProtocol, detail));
+    }
+
+    let mut line = Zeroizing::new(Vec::new());
+    serde_json::to_writer(
+        &mut *line,
+        &Envelope {
+            version: PROTOCOL_VERSION,
+            request,
+        },
+    )
+    .map_err(|error| Problem::with(Fault::AdminProtocol, error))?;
     line.push(b'\n');
-    stream.write_all(&line).map_err(lost)?;
-    stream.shutdown(Shutdown::Write).map_err(lost)?;
+    write.write_all(&line).map_err(lost)?;
+    write.shutdown(Shutdown::Write).map_err(lost)?;
 
     let mut answer = Zeroizing::new(Vec::new());
-    BufReader::new(stream)
-        .take(RESPONSE_BYTES_MAX as u64)
-        .read_until(b'\n', &mut answer)
-        .map_err(lost)?;
+    read.read_until(b'\n', &mut answer).map_err(lost)?;
     if answer.last() != Some(&b'\n') {
         return Err(Problem::new(Fault::AdminAnswerLost));
     }

@@ -20,8 +20,8 @@ pub use client::{ServerAnswer, ask_server};
 pub use execute::execute;
 pub(crate) use listener_certificate::renew_when_due;
 pub use protocol::{
-    CardLossReason, PROTOCOL_VERSION, PolicyField, Reply, Request, RequestLine, ResponseLine,
-    SecretText,
+    CardLossReason, Greeting, PROTOCOL_VERSION, PolicyField, Reply, Request, RequestLine,
+    ResponseLine, SecretText,
 };
 pub(crate) use socket::user_name;
 pub use socket::{bind, serve};

@@ -21,6 +21,13 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 40 * 1024 * 1024;
 /// The largest answer, in bytes.
 pub(crate) const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// What the server says first: somebody is there and will answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Greeting {
+    /// [`PROTOCOL_VERSION`].
+    pub version: u32,
+}
+
 /// A request as it travels.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

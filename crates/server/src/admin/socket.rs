@@ -14,7 +14,9 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::execute;
-use super::protocol::{PROTOCOL_VERSION, REQUEST_BYTES_MAX, Reply, RequestLine, ResponseLine};
+use super::protocol::{
+    Greeting, PROTOCOL_VERSION, REQUEST_BYTES_MAX, Reply, RequestLine, ResponseLine,
+};
 use super::short_path::ShortPath;
 use crate::app::App;
 use crate::listener::stopped;
@@ -24,6 +26,8 @@ use crate::problem::Problem;
 const CONNECTIONS_MAX: usize = 32;
 /// How long a command may take to say what it wants.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long commands under way may take when the server stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the socket, readable and writable by the server's user alone. The caller holds the lock of
 /// the data directory, so a socket that is there already is one that a killed server has left.
@@ -43,16 +47,18 @@ pub fn bind(path: &Path) -> Result<UnixListener, Problem> {
     Ok(listener)
 }
 
-/// Serves commands until the server stops.
+/// Serves commands until the server stops; those under way are finished.
 pub async fn serve(app: Arc<App>, listener: UnixListener) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stop = app.stopping();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+        let place = tokio::select! {
+            () = stopped(&mut stop) => break,
+            place = Arc::clone(&places).acquire_owned() => place,
         };
+        let Ok(place) = place else { break };
         let stream = tokio::select! {
-            () = stopped(&mut stop) => return,
+            () = stopped(&mut stop) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -70,11 +76,22 @@ pub async fn serve(app: Arc<App>, listener: UnixListener) {
             drop(place);
         });
     }
+    drop(listener);
+    // All places free means that every command has its answer.
+    let all = places.acquire_many(u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX));
+    if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
+        tracing::warn!("some commands were cut off");
+    }
 }
 
 async fn converse(app: Arc<App>, stream: UnixStream) -> std::io::Result<()> {
     let peer = stream.peer_cred()?;
     let (read, mut write) = stream.into_split();
+    let mut greeting = serde_json::to_vec(&Greeting {
+        version: PROTOCOL_VERSION,
+    })?;
+    greeting.push(b'\n');
+    write.write_all(&greeting).await?;
     let outcome = if may_administer(peer.uid()) {
         let actor = Actor::Administrator(user_name(peer.uid()));
         match read_request(read).await? {
@@ -118,7 +135,7 @@ async fn answer(app: Arc<App>, actor: Actor, line: Zeroizing<Vec<u8>>) -> Result
         ));
     }
     // The version is looked at before anything else: another version may say anything else.
-    let version = serde_json::from_slice::<VersionOnly>(&line)
+    let version = serde_json::from_slice::<Greeting>(&line)
         .map_err(|_| Problem::with(Fault::AdminProtocol, "the request is no JSON object"))?
         .version;
     if version != PROTOCOL_VERSION {
@@ -133,11 +150,6 @@ async fn answer(app: Arc<App>, actor: Actor, line: Zeroizing<Vec<u8>>) -> Result
         tracing::error!(%error, "a command failed");
         Err(Problem::new(Fault::ServerInternal))
     })
-}
-
-#[derive(serde::Deserialize)]
-struct VersionOnly {
-    version: u32,
 }
 
 /// The user of the server, and root.
