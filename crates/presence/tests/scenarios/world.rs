@@ -273,10 +273,18 @@ impl World {
             ("application/msrtc-adrl-categorylist+xml", &body),
         );
         self.send(client, &text);
-        self.take(client)
+        let all = self.take(client);
+        let (mut answers, more): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|m| m.status().is_some());
+        // A long list goes on in notifications.
+        let more: Vec<Message> = more
             .into_iter()
-            .find(|m| m.status().is_some())
-            .expect("answer")
+            .filter(|m| m.call_id() == Some(&*call))
+            .collect();
+        if !more.is_empty() {
+            self.inbox.insert(client.connection, more);
+        }
+        answers.pop().expect("answer")
     }
 
     pub fn service(&mut self, client: &Client, kind: &str, body: &str) -> Message {
