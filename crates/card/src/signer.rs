@@ -42,6 +42,8 @@ enum State {
     /// Slot 9E: no PIN is wanted, any number of signatures.
     WithoutPin,
     Ready(Pin, LastTry),
+    /// The card is working; the PIN is with it.
+    Busy,
     Signed,
     Failed(CardFault),
 }
@@ -118,7 +120,7 @@ impl CardSigner {
     pub fn fault(&self) -> Option<CardFault> {
         match &*self.state() {
             State::Failed(fault) => Some(*fault),
-            State::WithoutPin | State::Ready(..) | State::Signed => None,
+            State::WithoutPin | State::Ready(..) | State::Busy | State::Signed => None,
         }
     }
 
@@ -128,7 +130,8 @@ impl CardSigner {
         matches!(*self.state(), State::Signed)
     }
 
-    /// Drops the PIN unused, as when the time limit of the handshake is over.
+    /// Drops the PIN unused, as when the time limit of the handshake is over. Does not wait for a
+    /// card that is working.
     pub fn forget(&self) {
         let mut state = self.state();
         if matches!(*state, State::Ready(..)) {
@@ -137,26 +140,37 @@ impl CardSigner {
     }
 
     fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, CardFault> {
-        // Held over the whole use: a second handshake in parallel must not verify a second time.
-        let mut state = self.state();
-        let credentials = match std::mem::replace(&mut *state, State::Failed(CardFault::PinSpent)) {
-            State::WithoutPin => None,
-            State::Ready(pin, last_try) => Some((pin, last_try)),
-            State::Signed => {
-                return Err(CardFault::PinSpent);
-            }
-            State::Failed(fault) => {
-                *state = State::Failed(fault);
-                return Err(fault);
-            }
-        };
+        let credentials = self.take_credentials()?;
+        // The lock is not held here: the card may take its time, and whoever asks for the fault
+        // meanwhile must not wait for it.
         let outcome = self.use_card(scheme, message, credentials.as_ref());
-        *state = match (&outcome, &credentials) {
+        *self.state() = match (&outcome, &credentials) {
             (Ok(_), None) => State::WithoutPin,
             (Ok(_), Some(_)) => State::Signed,
             (Err(fault), _) => State::Failed(*fault),
         };
         outcome
+    }
+
+    /// Takes the PIN out, for good: nobody else finds it, not even a handshake in parallel.
+    fn take_credentials(&self) -> Result<Option<(Pin, LastTry)>, CardFault> {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Busy) {
+            State::WithoutPin => {
+                *state = State::WithoutPin;
+                Ok(None)
+            }
+            State::Ready(pin, last_try) => Ok(Some((pin, last_try))),
+            State::Busy => Err(CardFault::PinSpent),
+            State::Signed => {
+                *state = State::Failed(CardFault::PinSpent);
+                Err(CardFault::PinSpent)
+            }
+            State::Failed(fault) => {
+                *state = State::Failed(fault);
+                Err(fault)
+            }
+        }
     }
 
     fn use_card(
@@ -337,6 +351,30 @@ mod tests {
         assert!(sign(&signer).is_ok());
         assert!(sign(&signer).is_ok());
         assert_eq!(fake.sent(ins::VERIFY), 0);
+    }
+
+    #[test]
+    fn a_handshake_in_parallel_gets_no_pin_and_nobody_waits_for_the_card() {
+        let (entered, inside) = std::sync::mpsc::channel();
+        let (leave, waiting) = std::sync::mpsc::channel::<()>();
+        let waiting = Mutex::new(waiting);
+        let slow = FakeCard::new(CardPath::Pcsc, move |command| {
+            if command.instruction() == ins::VERIFY {
+                let _ = entered.send(());
+                let _ = waiting.lock().map(|waiting| waiting.recv());
+            }
+            Ok(usual(command).unwrap_or_else(|| StatusWord::BLOCKED.into()))
+        });
+        let signer = signer(&slow, crate::testing::GUID, ready("482913"));
+        let other = signer.clone();
+        let thread = std::thread::spawn(move || sign(&other));
+        inside.recv().unwrap();
+        assert_eq!(signer.fault(), None);
+        assert_eq!(sign(&signer), Err(CardFault::PinSpent));
+        signer.forget();
+        drop(leave);
+        assert_eq!(thread.join().unwrap(), Err(CardFault::PinBlocked));
+        assert_eq!(signer.fault(), Some(CardFault::PinBlocked));
     }
 
     #[test]
