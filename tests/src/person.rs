@@ -78,7 +78,12 @@ impl Person {
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
             environment.push((key.to_owned(), dir.display().to_string()));
         }
-        let person = Self { address: address.into(), root, environment, place: None };
+        let person = Self {
+            address: address.into(),
+            root,
+            environment,
+            place: None,
+        };
         person.configure(server, card_path, resolve)?;
         Ok(person)
     }
@@ -319,11 +324,14 @@ fn resolve_rules(server: &Server) -> String {
     format!("resolve = [\n{}\n]\n", rules.join(",\n"))
 }
 
+/// Events with the time of their coming, and a bell for the next.
+type Events = (Mutex<Vec<(Instant, Value)>>, Condvar);
+
 /// The events of a session, as they come.
 #[derive(Debug)]
 pub struct Watch {
     child: Child,
-    events: Arc<(Mutex<Vec<(Instant, Value)>>, Condvar)>,
+    events: Arc<Events>,
     seen: usize,
 }
 

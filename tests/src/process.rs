@@ -199,6 +199,18 @@ impl SecretPipe {
     }
 }
 
+/// The words before a program, for `env`, that set its date another `seconds` from now. Timers go
+/// on as they do. (`faketime` itself stays between us and the program, and takes our signals.)
+#[must_use]
+pub fn at_another_time(seconds: i64) -> [String; 3] {
+    [
+        // The loader puts the folder of this architecture in the place of $LIB.
+        "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1".into(),
+        "FAKETIME_DONT_FAKE_MONOTONIC=1".into(),
+        format!("FAKETIME={seconds:+}s"),
+    ]
+}
+
 /// Runs a program to its end under a time limit.
 ///
 /// # Errors

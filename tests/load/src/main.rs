@@ -4,21 +4,18 @@
 //! usage: lanyard-load FOLDER SERVER_PROGRAM OUTPUT.json [PERSONS]
 #![allow(clippy::print_stdout)] // This program talks to the person at the terminal.
 
-mod card;
 mod measure;
-mod net;
-mod session;
 
 use anyhow::{Context, Result};
-use card::Person;
+use lanyard_load::card::Person;
+use lanyard_load::net::Net;
+use lanyard_load::session::Session;
 use lanyard_presence::xml::batch::{BatchAction, BatchRequest, BatchResource};
 use lanyard_presence::{Availability, PersonUri};
 use lanyard_sip::{Headers, Method, Name, OutMessage};
 use lanyard_tests::server::{DOMAIN, Ports, Server};
 use measure::{Stretch, Subject};
-use net::Net;
 use serde_json::{Value, json};
-use session::Session;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -140,7 +137,7 @@ async fn sign_in(
     let stretch = Stretch::begin(subject)?;
     let mut sessions = Vec::new();
     for (n, (person, credential)) in people.iter().zip(credentials).enumerate() {
-        sessions.push(Session::open(net, person, credential, n as u64).await?);
+        sessions.push(Session::open(net, &person.address.sip_uri(), &credential, n as u64).await?);
     }
     figures.push(stretch.end(
         "card sign-in, SIP part: connect, TLS-DSK, REGISTER",

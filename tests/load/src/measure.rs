@@ -79,6 +79,7 @@ impl Stretch {
             "name": name,
             "server_cpu_us": (each * 10.0).round() / 10.0,
             "count": count,
+            "per_second": (count as f64 / wall.as_secs_f64().max(1e-9)).round(),
             "wall_s": wall.as_secs_f64(),
             "compare": floor,
         }))

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! TLS and just enough HTTP to be a client of the server under load.
 
+use crate::card::Credential;
 use anyhow::{Context, Result, bail};
 use lanyard_tests::server::{HOST, Server};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -18,8 +21,20 @@ pub struct Net {
     /// The deployment's root.
     pub roots: Arc<RootCertStore>,
     plain: Arc<ClientConfig>,
+    clock: Ahead,
     /// Ports of the deployment.
     pub ports: lanyard_tests::server::Ports,
+}
+
+/// A clock that is ahead of the system's.
+#[derive(Debug, Clone, Copy)]
+struct Ahead(Duration);
+
+impl TimeProvider for Ahead {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = Duration::from_secs(UnixTime::now().as_secs());
+        Some(UnixTime::since_unix_epoch(now + self.0))
+    }
 }
 
 /// An answer over HTTP.
@@ -60,20 +75,39 @@ impl Net {
     /// # Errors
     /// It cannot be read.
     pub fn new(server: &Server) -> Result<Self> {
+        Self::ahead_by(server, Duration::ZERO)
+    }
+
+    /// The same of a client whose clock is ahead.
+    ///
+    /// # Errors
+    /// As [`Net::new`].
+    pub fn ahead_by(server: &Server, time: Duration) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(server.root_certificate())?)?;
         let roots = Arc::new(roots);
-        let config = ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::aws_lc_rs::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(Arc::clone(&roots))
-        .with_no_client_auth();
+        let clock = Ahead(time);
+        let config = builder(clock)?
+            .with_root_certificates(Arc::clone(&roots))
+            .with_no_client_auth();
         Ok(Self {
             roots,
             plain: Arc::new(config),
+            clock,
             ports: server.ports,
         })
+    }
+
+    /// How far this client's clock is ahead.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        self.clock.0
+    }
+
+    /// This client's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn TimeProvider> {
+        Arc::new(self.clock)
     }
 
     /// A connection without a certificate of our own.
@@ -88,21 +122,21 @@ impl Net {
     ///
     /// # Errors
     /// The handshake failed.
-    pub async fn connect_with(
-        &self,
-        port: u16,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<TlsStream<TcpStream>> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::aws_lc_rs::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(Arc::clone(&self.roots))
-        .with_client_auth_cert(chain, key)?;
+    pub async fn connect_with(&self, port: u16, card: &Credential) -> Result<TlsStream<TcpStream>> {
+        let mut config = builder(self.clock)?
+            .with_root_certificates(Arc::clone(&self.roots))
+            .with_client_auth_cert(card.chain.clone(), card.key.to_rustls())?;
         config.resumption = rustls::client::Resumption::disabled();
         open(Arc::new(config), port).await
     }
+}
+
+fn builder(clock: Ahead) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(
+        ClientConfig::builder_with_details(provider, Arc::new(clock))
+            .with_safe_default_protocol_versions()?,
+    )
 }
 
 async fn open(config: Arc<ClientConfig>, port: u16) -> Result<TlsStream<TcpStream>> {

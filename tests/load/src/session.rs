@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A signed-in endpoint.
 
-use crate::card::{Credential, Person};
+use crate::card::Credential;
 use crate::net::Net;
 use anyhow::{Context, Result, bail};
 use lanyard_sip::{Frame, Framer, Headers, InstanceId, Message, Method, Name, OutMessage};
@@ -9,9 +9,7 @@ use lanyard_sip_auth::client::{Authenticator, Challenge};
 use lanyard_sip_auth::tls12::Connector;
 use lanyard_tests::server::HOST;
 use rustls::pki_types::ServerName;
-use rustls::time_provider::DefaultTimeProvider;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -40,15 +38,20 @@ impl Session {
     ///
     /// # Errors
     /// The server refused.
-    pub async fn open(
-        net: &Net,
-        person: &Person,
-        credential: Credential,
-        number: u64,
-    ) -> Result<Self> {
+    pub async fn open(net: &Net, uri: &str, credential: &Credential, number: u64) -> Result<Self> {
+        let mut session = Self::connect(net, uri, number).await?;
+        session.sign_in(net, credential).await?;
+        Ok(session)
+    }
+
+    /// Connects. `number` makes the endpoint unlike all others.
+    ///
+    /// # Errors
+    /// The handshake failed.
+    pub async fn connect(net: &Net, uri: &str, number: u64) -> Result<Self> {
         let epid = format!("{number:012x}");
-        let mut session = Self {
-            uri: person.address.sip_uri(),
+        Ok(Self {
+            uri: uri.to_owned(),
             instance: InstanceId::of_epid(&epid),
             epid,
             stream: net.connect(net.ports.sip).await?,
@@ -58,33 +61,39 @@ impl Session {
             cseq: 0,
             call_id: format!("load{number:x}"),
             number,
-        };
-        let register = session.register();
-        session.send_unsigned(register).await?;
-        let answer = session.receive().await?;
+        })
+    }
+
+    /// Signs in on this connection.
+    ///
+    /// # Errors
+    /// The server refused; the message holds status and reason.
+    pub async fn sign_in(&mut self, net: &Net, credential: &Credential) -> Result<()> {
+        let register = self.register();
+        self.send_unsigned(register).await?;
+        let answer = self.receive().await?;
         let challenge = Challenge::of(&answer)?;
         let connector = Connector::new(
-            credential.chain,
+            credential.chain.clone(),
             credential.key.to_rustls(),
             (*net.roots).clone(),
             ServerName::try_from(HOST)?,
-            Arc::new(DefaultTimeProvider),
+            net.clock(),
         )?;
-        session
-            .authenticator
+        self.authenticator
             .begin(Instant::now(), &challenge, &connector)?;
         loop {
-            let mut register = session.register();
-            session.authenticator.authorize(&mut register)?;
-            session.send_unsigned(register).await?;
-            let answer = session.receive().await?;
+            let mut register = self.register();
+            self.authenticator.authorize(&mut register)?;
+            self.send_unsigned(register).await?;
+            let answer = self.receive().await?;
             match answer.status() {
-                Some(401) => session.authenticator.challenged(Instant::now(), &answer)?,
+                Some(401) => self.authenticator.challenged(Instant::now(), &answer)?,
                 Some(200) => {
-                    session.authenticator.verify(&answer)?;
-                    return Ok(session);
+                    self.authenticator.verify(&answer)?;
+                    return Ok(());
                 }
-                status => bail!("REGISTER was answered {status:?}"),
+                _ => bail!("REGISTER: {}", words(&answer)),
             }
         }
     }
@@ -123,7 +132,8 @@ impl Session {
             )
     }
 
-    fn register(&mut self) -> OutMessage {
+    /// A REGISTER of this endpoint.
+    pub fn register(&mut self) -> OutMessage {
         self.cseq += 1;
         OutMessage::request(Method::Register, "sip:contoso.test")
             .with(Name::Via, format!("SIP/2.0/tls 127.0.0.1:1;branch=z9hG4bKr{}x{}", self.number, self.cseq))
@@ -151,11 +161,23 @@ impl Session {
     /// # Errors
     /// The connection broke.
     pub async fn send(&mut self, mut message: OutMessage) -> Result<()> {
-        self.authenticator.sign(&mut message)?;
+        self.sign(&mut message)?;
         self.send_unsigned(message).await
     }
 
-    async fn send_unsigned(&mut self, message: OutMessage) -> Result<()> {
+    /// Signs within this connection's association.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn sign(&mut self, message: &mut OutMessage) -> Result<()> {
+        Ok(self.authenticator.sign(message)?)
+    }
+
+    /// Sends as it is.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn send_unsigned(&mut self, message: OutMessage) -> Result<()> {
         self.stream.write_all(&message.to_bytes()).await?;
         self.stream.flush().await?;
         Ok(())
@@ -168,14 +190,23 @@ impl Session {
     pub async fn ask(&mut self, message: OutMessage) -> Result<Message> {
         let cseq = message.header(Name::CSeq).unwrap_or_default().to_owned();
         self.send(message).await?;
+        let answer = self.answer(&cseq).await?;
+        match answer.status() {
+            Some(200..=299) => Ok(answer),
+            _ => bail!("{cseq}: {}", words(&answer)),
+        }
+    }
+
+    /// Waits for the final answer to the request with this CSeq, passing over other messages.
+    ///
+    /// # Errors
+    /// It did not come.
+    pub async fn answer(&mut self, cseq: &str) -> Result<Message> {
         loop {
             let answer = self.receive().await?;
-            if answer.header(Name::CSeq) == Some(cseq.as_str()) && !answer.is_request() {
-                match answer.status() {
-                    Some(100..=199) => {}
-                    Some(200..=299) => return Ok(answer),
-                    status => bail!("{cseq} was answered {status:?} {:?}", answer.reason()),
-                }
+            let is_final = answer.status().is_some_and(|status| status >= 200);
+            if answer.header(Name::CSeq) == Some(cseq) && !answer.is_request() && is_final {
+                return Ok(answer);
             }
         }
     }
@@ -205,4 +236,13 @@ impl Session {
             }
         }
     }
+}
+
+/// Status, reason and diagnostics of an answer.
+#[must_use]
+pub fn words(answer: &Message) -> String {
+    let status = answer.status().unwrap_or_default();
+    let reason = answer.reason().unwrap_or_default();
+    let more = answer.header(Name::MsDiagnostics).unwrap_or_default();
+    format!("{status} {reason} {more}")
 }

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the server answers to a client that follows no rule: card certificates in every state,
+//! tickets that are misused, signatures that are wrong; and what is left when it is killed.
+
+mod cards;
+mod clocks;
+mod crash;
+mod roster;
+mod sip;
+mod tickets;
