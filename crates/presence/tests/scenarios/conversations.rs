@@ -390,6 +390,19 @@ fn a_peer_can_neither_redirect_nor_ask_for_credentials() {
 }
 
 #[test]
+fn an_acceptance_without_a_tag_is_none() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let bob = world.sign_in("bob", "02020202");
+    invite(&mut world, &alice, BOB, "c1");
+    let ring = world.take_one(&bob);
+    let ok = bob.answer(&ring, 200, "", SDP).replace(";tag=to2", "");
+    world.send(&bob, &ok);
+    assert_eq!(world.take_one(&alice).status(), Some(502));
+    assert_eq!(method(&world.take_one(&bob)), "ACK");
+}
+
+#[test]
 fn a_message_outside_of_a_conversation_goes_nowhere() {
     let mut world = World::new();
     let alice = world.sign_in("alice", "01010101");

@@ -119,6 +119,13 @@ impl Hub {
                 self.leg_request(id, index, "ACK", message, fx);
                 self.leg_request(id, index, "BYE", message, fx);
             }
+            // RFC 3261, 12.1.1: without a tag there is no dialog that anybody could speak in.
+            200..=299 if message.to_addr().and_then(|to| to.tag()).is_none() => {
+                self.leg_request(id, index, "ACK", message, fx);
+                self.cancel_legs(id, fx);
+                self.finish_with(id, &Refusal::BadAnswer, fx);
+                self.linger(now, id);
+            }
             200..=299 => {
                 self.begin_dialog(id, index, message);
                 self.finish(id, code, message, Some(index), fx);
