@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::core::SipEvent;
 use super::driver::Happened;
-use crate::cards::{CardFacts, card_problem, ensure_daemon, facts_of};
+use crate::cards::{CardFacts, card_problem, ensure_daemon, facts_of, list_with_own};
 use crate::net::{HttpAnswer, HttpRequest, Net, NetFault};
 use crate::places::Places;
 use crate::signin::{CardTrouble, CardsSeen};
@@ -178,7 +178,7 @@ impl Drop for CardWatch {
 }
 
 fn look(cards: &Cards, places: &Places) -> CardsSeen {
-    let listing = match cards.list() {
+    let listing = match list_with_own(places, cards) {
         Ok(listing) => listing,
         Err(fault) => return CardsSeen { pcsc_fault: Some(fault), ..CardsSeen::default() },
     };

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::daemon::ensure_daemon;
 use super::facts::CardFacts;
-use super::listing::{facts_of, instance_of};
+use super::listing::{facts_of, instance_of, list_with_own};
 use super::problems::{card_problem, new_pin_problem, pin_format_problem};
 use crate::address::SignInAddress;
 use crate::config::{CardPath, ClientConfig};
@@ -48,7 +48,7 @@ impl<'a> CardChange<'a> {
         if config.card_path != CardPath::Pcsc {
             ensure_daemon(places)?;
         }
-        let listing = cards.list().map_err(card_problem)?;
+        let listing = list_with_own(places, cards).map_err(card_problem)?;
         let why = listing.why_no_card();
         let found: Vec<CardFacts> =
             listing.cards().map(|card| facts_of(places, card.clone())).collect();

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Readers, cards and certificates as faces show them (S-28).
 
-use lanyard_card::{CardFault, CardSummary, Cards};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lanyard_card::{CardFault, CardSummary, Cards, Listing};
 use lanyard_fault::Fault;
-use lanyard_virtual_card::list as virtual_list;
+use lanyard_virtual_card::{Daemon, daemon, list as virtual_list};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -13,6 +16,11 @@ use super::problems::{card_problem, tries_in_words};
 use crate::config::{CardPath, ClientConfig};
 use crate::places::Places;
 use crate::problem::Problem;
+
+/// Time for a virtual card to appear in a reader, in milliseconds.
+const APPEAR_MS_MAX: u64 = 3_000;
+/// Pause between two looks, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 100;
 
 /// Everything in the readers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -129,7 +137,7 @@ pub fn list(
     if config.card_path != CardPath::Pcsc {
         ensure_daemon(places)?;
     }
-    let listing = match cards.list() {
+    let listing = match list_with_own(places, cards) {
         Ok(listing) => listing,
         Err(fault) => {
             let service = Some(card_problem(fault));
@@ -152,6 +160,31 @@ pub fn list(
     // Without PC/SC the virtual cards still work; that is worth a word, not an error.
     let service = listing.pcsc_fault.map(|_| Problem::new(Fault::PcscUnavailable));
     Ok(CardListing { readers: readers.collect(), service })
+}
+
+/// Lists the cards; waits a moment for the person's own virtual cards, which the smart-card service sees only some
+/// time after they were made.
+pub(crate) fn list_with_own(places: &Places, cards: &Cards) -> Result<Listing, CardFault> {
+    let card_places = card_places(places);
+    let own: Vec<_> = match daemon(&card_places) {
+        Daemon::Absent => Vec::new(),
+        Daemon::Running { .. } => virtual_list(&card_places)
+            .into_iter()
+            .filter_map(|listed| Some(listed.card.ok()?.guid))
+            .collect(),
+    };
+    let end = Instant::now() + Duration::from_millis(APPEAR_MS_MAX);
+    loop {
+        let listing = cards.list();
+        let seen = |guid| {
+            let found = listing.as_ref().ok().map(|listing| listing.cards());
+            found.is_some_and(|mut cards| cards.any(|card| card.guid == Some(guid)))
+        };
+        if own.iter().all(|guid| seen(*guid)) || Instant::now() >= end {
+            return listing;
+        }
+        thread::sleep(Duration::from_millis(LOOK_AGAIN_MS));
+    }
 }
 
 /// A card's facts, with the name that the person gave it.

@@ -12,7 +12,7 @@ mod virtual_cards;
 pub use admin::{CardChange, Purpose, change_pin, unblock};
 pub use daemon::ensure_daemon;
 pub use facts::{CardFacts, CertificateFacts};
-pub(crate) use listing::facts_of;
+pub(crate) use listing::{facts_of, list_with_own};
 pub use listing::{CardListing, CardState, CardView, CertificateView, ReaderView, list};
 pub use problems::{card_problem, new_pin_problem, pin_format_problem, tries_in_words};
 pub use selection::{Fit, Remembered, fit};
