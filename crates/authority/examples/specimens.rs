@@ -72,7 +72,7 @@ fn main() -> Result<(), Failure> {
     let grant = Grant::ChatUser {
         account,
         address,
-        card_certificate,
+        card_certificate: Some(card_certificate),
         lifetime,
     };
     let order = Order {

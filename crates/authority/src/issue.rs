@@ -96,8 +96,9 @@ impl Authority {
     ) -> Result<Prepared, PrepareError> {
         let bound = match &order.grant {
             Grant::ChatUser {
-                card_certificate, ..
-            } => Some(self.card_certificate_in_force(&order.grant, card_certificate, now)?),
+                card_certificate: Some(card),
+                ..
+            } => Some(self.card_certificate_in_force(&order.grant, card, now)?),
             _ => None,
         };
         self.prepare_bound(order, seed, bound.map(|row| row.not_after), now)

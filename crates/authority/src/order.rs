@@ -51,7 +51,8 @@ pub enum Grant {
         /// The address that signs in.
         address: SignInAddress,
         /// The card certificate that has earned it: it dies with that one and never outlives it.
-        card_certificate: Serial,
+        /// None when a password has earned it, where policy allows that.
+        card_certificate: Option<Serial>,
         /// How long policy lets it live.
         lifetime: Duration,
     },
@@ -97,10 +98,10 @@ impl Grant {
         match self {
             Self::CardAuthentication {
                 card_certificate, ..
-            }
-            | Self::ChatUser {
-                card_certificate, ..
             } => Some(*card_certificate),
+            Self::ChatUser {
+                card_certificate, ..
+            } => *card_certificate,
             Self::SmartcardUser { .. } | Self::ServerTls { .. } => None,
         }
     }

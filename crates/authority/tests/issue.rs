@@ -346,7 +346,7 @@ fn a_card_that_is_lost_while_a_chat_certificate_is_being_made_leaves_none() {
         grant: Grant::ChatUser {
             account: alice().account,
             address: alice().address,
-            card_certificate: serial,
+            card_certificate: Some(serial),
             lifetime: CHAT_LIFETIME_DEFAULT,
         },
         key: new_key(),

@@ -254,7 +254,7 @@ fn a_chat_certificate_names_nobody_but_its_address() {
     let grant = Grant::ChatUser {
         account: alice().account,
         address: alice().address,
-        card_certificate: issued.certificate.serial(),
+        card_certificate: Some(issued.certificate.serial()),
         lifetime: CHAT_LIFETIME_DEFAULT,
     };
     let key = chat.public_key().unwrap();

@@ -100,7 +100,7 @@ fn a_chat_certificate() {
         Grant::ChatUser {
             account: alice().account,
             address: alice().address,
-            card_certificate,
+            card_certificate: Some(card_certificate),
             lifetime: CHAT_LIFETIME_DEFAULT,
         }
     ));

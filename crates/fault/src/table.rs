@@ -73,6 +73,8 @@ faults! {
     CardKindRefused = 1309, "The organisation's policy does not accept this kind of card.", "Ask your help desk which cards are accepted.";
     CardRequired = 1310, "A password is not accepted for this account.", "Sign in with your card.";
     AccountUnknown = 1311, "There is no account for this address.", "Check the address or ask your help desk.";
+    PasswordRefused = 1312, "The address or the password is wrong.", "Type both again, or ask your help desk for a new password.";
+    AddressNotOfPassword = 1313, "This name and password belong to another person than the sign-in address.", "Type your own address.";
     // 1400: enrolment, requests, certificates.
     EnrolCodeRefused = 1401, "The one-time code is wrong, used or expired.", "Ask your administrator for a new code.";
     RequestMalformed = 1402, "The certificate request cannot be read.", "Create the request again.";

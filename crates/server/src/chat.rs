@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Chat certificates: earned by a card, bound to it, and over with it.
+//! Chat certificates: earned by a card, bound to it, and over with it; or, where policy allows
+//! that, earned by a password and bound to nothing.
 
 use crate::app::App;
 use crate::federation::standing::Standing;
@@ -37,16 +38,12 @@ pub fn issue(
     now: OffsetDateTime,
 ) -> Result<Certificate, ChatError> {
     let account = &standing.account;
-    // A session without a card would need a certificate that is bound to nothing.
-    let card = standing
-        .card
-        .as_ref()
-        .ok_or(ChatError::Refused(Fault::CardRequired))?;
-    let hours = app
-        .directory
-        .load()
-        .policy_of(account)
-        .chat_certificate_hours;
+    let policy = app.directory.load().policy_of(account);
+    // Without a card nothing bounds the certificate but policy: it must say so at this moment.
+    if standing.card.is_none() && !policy.password_allowed {
+        return Err(ChatError::Refused(Fault::CardRequired));
+    }
+    let hours = policy.chat_certificate_hours;
     let sid: lanyard_x509::Sid = account
         .id
         .as_str()
@@ -61,7 +58,7 @@ pub fn issue(
         grant: Grant::ChatUser {
             account: sid.clone(),
             address,
-            card_certificate: card.serial,
+            card_certificate: standing.card.as_ref().map(|card| card.serial),
             lifetime: Duration::hours(i64::from(hours)),
         },
         key: csr.public_key().clone(),

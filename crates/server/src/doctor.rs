@@ -162,6 +162,7 @@ pub fn examine(data: &DataDir, config_file: Option<&Path>) -> Report {
         }
     }
     if let Some(config) = &config {
+        checks.extend(checks::legacy_sign_in(config));
         checks.extend(checks::ports(config, running));
     }
     let healthy = checks.iter().all(|check| check.level != Level::Wrong);

@@ -12,17 +12,19 @@ use crate::sip::people::DirectoryPeople;
 use crate::sip::signin::SipShared;
 use crate::tls::{self, Identity, IdentityError};
 use crate::web::http::{self, Peer};
+use crate::web::password::{GateError, PasswordGate};
 use crate::web::tickets::{Audiences, Tickets};
 use crate::web::urls::{CERT_PROV_PATH, Urls};
 use crate::web::{self, Web};
 use arc_swap::ArcSwap;
 use axum::Router;
 use lanyard_presence::{Hub, HubConfig};
-use lanyard_sip_auth::{InnerTlsError, tls12};
+use lanyard_sip_auth::{InnerAcceptor, InnerTlsError, tls12};
 use lanyard_soap::ticket::{AudienceError, TicketKeyError};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::time_provider::DefaultTimeProvider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,9 +61,17 @@ pub enum WireError {
     /// The inner handshake cannot be set up.
     #[error("the inner handshake cannot be set up")]
     Inner(#[from] InnerTlsError),
+    /// The configuration asks for what was not built in.
+    #[error(
+        "sip.legacy_tls_dsk is on, but this lanyard-server was built without the feature \"legacy\""
+    )]
+    LegacyNotBuilt,
     /// No random numbers.
     #[error("no random numbers")]
     Random,
+    /// Password checks cannot be set up.
+    #[error(transparent)]
+    Passwords(#[from] GateError),
     /// No ticket key.
     #[error(transparent)]
     TicketKey(#[from] TicketKeyError),
@@ -133,6 +143,7 @@ pub async fn start(
     let web = Arc::new(Web {
         audiences: Audiences::new(&urls)?,
         tickets: Tickets::new(OffsetDateTime::now_utc())?,
+        passwords: PasswordGate::new()?,
         trust: CardTrust::new(authority.issuing().clone(), authority.root().clone()),
         urls,
         app: Arc::clone(&app),
@@ -278,10 +289,39 @@ fn inner_settings(
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider()).build()?;
     let (chain, key) = identity(app, config)?.into_parts();
-    let acceptor = tls12::Acceptor::new(chain, key, verifier, Arc::new(DefaultTimeProvider))?;
+    let clients = Arc::clone(&verifier);
+    let acceptor = tls12::Acceptor::new(chain, key, clients, Arc::new(DefaultTimeProvider))?;
+    let mut acceptor: Box<dyn InnerAcceptor> = Box::new(acceptor);
+    if config.sip.legacy_tls_dsk {
+        acceptor = beside_legacy(acceptor, config.server.host.as_str(), verifier)?;
+        tracing::warn!(
+            "sip.legacy_tls_dsk is on: clients whose inner handshake is TLS 1.0 with RSA key \
+             transport are accepted, and their messages are signed with HMAC-SHA1"
+        );
+    }
     Ok(lanyard_sip_auth::server::Settings {
         targetname: config.server.host.as_str().to_owned(),
         sts_uri: urls.https(CERT_PROV_PATH),
-        acceptor: Box::new(acceptor),
+        acceptor,
     })
+}
+
+#[cfg(feature = "legacy")]
+fn beside_legacy(
+    modern: Box<dyn InnerAcceptor>,
+    host: &str,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<Box<dyn InnerAcceptor>, WireError> {
+    let time = Arc::new(DefaultTimeProvider);
+    let both = lanyard_sip_auth::legacy::Acceptor::new(modern, host, clients, time)?;
+    Ok(Box::new(both))
+}
+
+#[cfg(not(feature = "legacy"))]
+fn beside_legacy(
+    _modern: Box<dyn InnerAcceptor>,
+    _host: &str,
+    _clients: Arc<dyn ClientCertVerifier>,
+) -> Result<Box<dyn InnerAcceptor>, WireError> {
+    Err(WireError::LegacyNotBuilt)
 }

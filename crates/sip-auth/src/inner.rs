@@ -21,6 +21,12 @@ pub enum InnerTlsError {
     /// The handshake ended with a version or suite that signs no messages.
     #[error("inner handshake ended with an unusable cipher suite")]
     UnusableSuite,
+    /// The handshake of a legacy peer failed. One word for every cause.
+    #[error("inner handshake failed")]
+    Legacy,
+    /// The library that serves legacy peers cannot do what is needed.
+    #[error("the system's OpenSSL cannot serve the inner handshake of legacy clients")]
+    LegacyUnavailable,
     /// The keys were asked for before the handshake ended.
     #[error("inner handshake has not ended")]
     NotFinished,

@@ -7,8 +7,8 @@
 //!
 //! One connection has one [`server::Authenticator`] or [`client::Authenticator`]. It takes the
 //! steps of the handshake, keeps the [`SecurityAssociation`], signs what is sent and verifies what
-//! is received. The TLS inside stands behind [`InnerTls`]: [`tls12`] is ours, a legacy peer's
-//! TLS 1.0 may follow behind the same trait.
+//! is received. The TLS inside stands behind [`InnerTls`]: [`tls12`] is ours; `legacy`, a feature
+//! that is off by default, serves peers that know only TLS 1.0.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
@@ -18,6 +18,8 @@ pub mod client;
 pub mod fuzzing;
 mod inner;
 mod keys;
+#[cfg(feature = "legacy")]
+pub mod legacy;
 pub mod limits;
 pub mod server;
 mod text;

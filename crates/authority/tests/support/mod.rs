@@ -77,7 +77,7 @@ impl House {
             grant: Grant::ChatUser {
                 account: alice().account,
                 address: alice().address,
-                card_certificate,
+                card_certificate: Some(card_certificate),
                 lifetime,
             },
             key: new_key(),

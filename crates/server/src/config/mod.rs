@@ -30,6 +30,9 @@ pub struct Config {
     /// Certificate and key of the listeners.
     #[serde(default)]
     pub tls: Tls,
+    /// How SIP clients sign in.
+    #[serde(default)]
+    pub sip: Sip,
     /// Limits on clients.
     #[serde(default)]
     pub limits: Limits,
@@ -111,6 +114,14 @@ impl Default for Tls {
             key: "tls/server.key".into(),
         }
     }
+}
+
+/// How SIP clients sign in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sip {
+    /// Accepts clients whose inner handshake is TLS 1.0 with RSA key transport.
+    pub legacy_tls_dsk: bool,
 }
 
 /// Limits on clients.
@@ -226,6 +237,7 @@ impl Config {
         );
         compare(self.listen != other.listen, "listen");
         compare(self.advertise != other.advertise, "advertise");
+        compare(self.sip != other.sip, "sip");
         compare(self.limits != other.limits, "limits");
         compare(self.log.format != other.log.format, "log.format");
         keys

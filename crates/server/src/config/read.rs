@@ -23,6 +23,7 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("listen", &["sip", "https", "card", "http", "metrics"]),
     ("advertise", &["sip", "https", "card", "http"]),
     ("tls", &["certificate", "key"]),
+    ("sip", &["legacy_tls_dsk"]),
     (
         "limits",
         &[
@@ -431,6 +432,7 @@ mod tests {
                 http: Some(4),
             },
             tls: Default::default(),
+            sip: Default::default(),
             limits: Default::default(),
             log: Default::default(),
         };

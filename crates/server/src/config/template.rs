@@ -60,6 +60,12 @@ organisation = {organisation}
 #certificate = "tls/server.pem"
 #key = "tls/server.key"
 
+[sip]
+# Accepts clients such as Pidgin with SIPE, whose sign-in is sealed by TLS 1.0 with RSA key transport
+# and whose messages are signed with HMAC-SHA1. The connection around it stays TLS 1.2 or 1.3. Needs
+# a lanyard-server that was built with the feature "legacy". Leave it off unless you need it.
+#legacy_tls_dsk = false
+
 [limits]
 #connections_max = 65536
 #sip_idle_secs = 900
@@ -118,6 +124,7 @@ mod tests {
         };
         assert_eq!(ports(&full), ports(&plain));
         assert_eq!((&full.listen, &full.tls), (&plain.listen, &plain.tls));
+        assert_eq!(full.sip, plain.sip);
         assert_eq!((&full.limits, &full.log), (&plain.limits, &plain.log));
     }
 }

@@ -149,6 +149,28 @@ fn newest_row(store: &Store, now: OffsetDateTime) -> Check {
     }
 }
 
+/// What `sip.legacy_tls_dsk` means, where it is on.
+pub(super) fn legacy_sign_in(config: &Config) -> Option<Check> {
+    const NAME: &str = "legacy sign-in";
+    if !config.sip.legacy_tls_dsk {
+        return None;
+    }
+    Some(if cfg!(feature = "legacy") {
+        Check::warning(
+            NAME,
+            "clients whose inner handshake is TLS 1.0 with RSA key transport are accepted, and their \
+             messages are signed with HMAC-SHA1",
+            "Turn sip.legacy_tls_dsk off when nobody needs Pidgin or another such client.",
+        )
+    } else {
+        Check::wrong(
+            NAME,
+            "sip.legacy_tls_dsk is on, but this program was built without the feature \"legacy\"",
+            "Turn it off, or use a lanyard-server that was built with that feature.",
+        )
+    })
+}
+
 /// With the server running, its ports are its own; without it they must be free.
 pub(super) fn ports(config: &Config, running: bool) -> Vec<Check> {
     let mut checks = Vec::new();

@@ -5,8 +5,10 @@ pub mod answer;
 pub mod discovery;
 pub mod http;
 pub mod passive;
+pub mod password;
 pub mod plain;
 pub mod provision;
+pub mod throttle;
 pub mod tickets;
 pub mod urls;
 pub mod webticket;
@@ -15,6 +17,7 @@ use crate::app::App;
 use crate::federation::CardTrust;
 use axum::Router;
 use axum::routing::{get, post};
+use password::PasswordGate;
 use std::sync::Arc;
 use tickets::{Audiences, Tickets};
 use urls::Urls;
@@ -30,6 +33,8 @@ pub struct Web {
     pub audiences: Audiences,
     /// Sealing and opening tickets.
     pub tickets: Tickets,
+    /// Who tried which password how often.
+    pub passwords: PasswordGate,
     /// Whose cards are accepted.
     pub trust: CardTrust,
 }
@@ -44,6 +49,7 @@ pub fn router(web: &Arc<Web>) -> Router {
         .route(urls::USER_PATH, get(discovery::user))
         .route(&ticket_mex, get(webticket::mex))
         .route(urls::WEB_TICKET_PASSIVE_PATH, post(webticket::passive_port))
+        .route(urls::WEB_TICKET_PASSWORD_PATH, post(password::port))
         .route(urls::OAUTH_PATH, post(webticket::oauth))
         .route(
             urls::PASSIVE_AUTH_PATH,

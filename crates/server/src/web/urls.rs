@@ -18,6 +18,8 @@ pub const USER_PATH: &str = "/autodiscover/autodiscoverservice.svc/root/user";
 pub const WEB_TICKET_PATH: &str = "/WebTicket/WebTicketService.svc";
 /// Path of the ticket port that takes the cookie of a passive sign-in.
 pub const WEB_TICKET_PASSIVE_PATH: &str = "/WebTicket/WebTicketService.svc/Passive";
+/// Path of the ticket port that takes a password.
+pub const WEB_TICKET_PASSWORD_PATH: &str = "/WebTicket/WebTicketService.svc/WinNegotiate";
 /// Path of the OAuth form of the web ticket.
 pub const OAUTH_PATH: &str = "/WebTicket/oauthtoken";
 /// Path of the passive sign-in's page.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The web ticket service: what a passive sign-in earned becomes a ticket for one service.
 
-use super::Web;
 use super::answer::{self, SOAP_TYPE, soap_fault};
 use super::urls::{PASSIVE_AUTH_PATH, USER_PATH, WEB_TICKET_PASSIVE_PATH, WEB_TICKET_PATH};
+use super::{Web, password};
 use crate::federation::standing::{self, Standing, StandingError};
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use lanyard_fault::Fault;
@@ -22,10 +22,10 @@ use time::{Duration, OffsetDateTime};
 pub const WEB_TICKET_MINUTES: i64 = 60;
 
 /// `GET …/mex`: the ways to get a ticket.
-pub async fn mex(State(web): State<Arc<Web>>) -> Response {
+pub async fn mex(State(web): State<Arc<Web>>, query: RawQuery) -> Response {
     let document = WebTicketMex {
         passive: Some(web.urls.https(WEB_TICKET_PASSIVE_PATH)),
-        win_negotiate: None,
+        win_negotiate: password::listed(&web, &query),
     };
     answer::body(StatusCode::OK, SOAP_TYPE, document.to_xml())
 }
@@ -57,6 +57,18 @@ pub async fn passive_port(
         Ok((claims, _)) => claims,
         Err(response) => return response,
     };
+    let grant = Grant {
+        account: claims.account().clone(),
+        address: claims.address().clone(),
+        audience,
+        source: claims.source(),
+        lifetime: Duration::minutes(WEB_TICKET_MINUTES),
+    };
+    answer_ticket(&web, &request, &grant)
+}
+
+/// Seals a ticket and answers the request with it; with entropy in the request it gets a proof key.
+pub fn answer_ticket(web: &Web, request: &TicketRequest, grant: &Grant) -> Response {
     let server_entropy = match request
         .entropy
         .as_ref()
@@ -70,18 +82,11 @@ pub async fn passive_port(
         (Some(client), Some(server)) => Some(ProofKey::derive(client, server)),
         _ => None,
     };
-    let grant = Grant {
-        account: claims.account().clone(),
-        address: claims.address().clone(),
-        audience,
-        source: claims.source(),
-        lifetime: Duration::minutes(WEB_TICKET_MINUTES),
-    };
     let issuer = web.urls.https(WEB_TICKET_PATH);
-    match web.tickets.web_ticket(&grant, proof.as_ref(), &issuer) {
+    match web.tickets.web_ticket(grant, proof.as_ref(), &issuer) {
         Ok(ticket) => {
-            tracing::info!(address = %claims.address(), audience = %grant.audience.as_str(), "web ticket issued");
-            let xml = TicketResponse::new(&request, &ticket, server_entropy.as_ref()).to_xml();
+            tracing::info!(address = %grant.address, audience = %grant.audience.as_str(), "web ticket issued");
+            let xml = TicketResponse::new(request, &ticket, server_entropy.as_ref()).to_xml();
             answer::body(StatusCode::OK, SOAP_TYPE, xml)
         }
         Err(error) => answer::internal("web ticket", &error),
