@@ -9,6 +9,8 @@ mod incoming;
 mod publisher;
 mod registration;
 mod requests;
+#[cfg(test)]
+pub(crate) mod rig;
 mod roster;
 mod security;
 mod subscriptions;
