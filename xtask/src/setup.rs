@@ -17,6 +17,14 @@ pub enum Purpose {
 const PCSC: &[&str] = &["libpcsclite-dev", "pkg-config", "pcscd", "vsmartcard-vpcd"];
 /// What building the independent card needs: its file system in C is read through libclang.
 const INDEPENDENT_CARD: &[&str] = &["gcc", "libc6-dev", "libclang-dev"];
+/// A chat client that nobody here wrote, and what its driver and its old TLS are built with.
+const FOREIGN_CLIENT: &[&str] = &[
+    "pidgin-sipe",
+    "libpurple-dev",
+    "libxml2-dev",
+    "libglib2.0-dev",
+    "libssl-dev",
+];
 /// Foreign programs that judge our cards, certificates and terminals in the tests.
 const JUDGES: &[&str] = &[
     "opensc",
@@ -38,6 +46,7 @@ pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
     if purpose == Purpose::Test {
         wanted.extend(JUDGES);
         wanted.extend(INDEPENDENT_CARD);
+        wanted.extend(FOREIGN_CLIENT);
     }
     let missing: Vec<String> = wanted
         .iter()

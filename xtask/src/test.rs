@@ -5,6 +5,10 @@ use crate::run::{cargo, root, step};
 use crate::{setup, tidy};
 use anyhow::Result;
 
+/// The tests need the server that also serves foreign clients. Every step names the feature, so that
+/// nothing is built twice.
+const FEATURES: [&str; 2] = ["--features", "lanyard-server/legacy"];
+
 /// Runs the whole check.
 pub fn run() -> Result<()> {
     setup::ensure(setup::Purpose::Test)?;
@@ -12,15 +16,10 @@ pub fn run() -> Result<()> {
     tidy::run()?;
     step(
         "clippy",
-        cargo().args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ]),
+        cargo()
+            .args(["clippy", "--workspace", "--all-targets", "--locked"])
+            .args(FEATURES)
+            .args(["--", "-D", "warnings"]),
     )?;
     // The independent card is a workspace of its own with a large tree of its own.
     step(
@@ -31,8 +30,15 @@ pub fn run() -> Result<()> {
     )?;
     step(
         "programs",
-        cargo().args(["build", "--workspace", "--bins", "--locked"]),
+        cargo()
+            .args(["build", "--workspace", "--bins", "--locked"])
+            .args(FEATURES),
     )?;
-    step("tests", cargo().args(["test", "--workspace", "--locked"]))?;
+    step(
+        "tests",
+        cargo()
+            .args(["test", "--workspace", "--locked"])
+            .args(FEATURES),
+    )?;
     Ok(())
 }
