@@ -6,7 +6,13 @@ use lanyard_client::{Profile, SignInAddress};
 
 /// Lanyard in the terminal: sign in with your smart card, talk to the people you work with.
 #[derive(Debug, Parser)]
-#[command(name = "lanyard", version, about, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "lanyard",
+    version,
+    about,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub struct Arguments {
     /// Use another profile: a session and files of its own.
     #[arg(long, global = true, default_value = "default", value_name = "NAME")]
@@ -282,7 +288,11 @@ mod tests {
             text.push_str(&format!("\n=== {} ===\n", verb.get_name()));
             text.push_str(&verb.clone().render_help().to_string());
             for below in verb.get_subcommands() {
-                text.push_str(&format!("\n=== {} {} ===\n", verb.get_name(), below.get_name()));
+                text.push_str(&format!(
+                    "\n=== {} {} ===\n",
+                    verb.get_name(),
+                    below.get_name()
+                ));
                 text.push_str(&below.clone().render_help().to_string());
             }
         }

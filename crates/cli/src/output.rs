@@ -17,7 +17,9 @@ impl Style {
     pub fn of_stdout() -> Self {
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colour: std::io::stdout().is_terminal() && !refused && !dumb }
+        Self {
+            colour: std::io::stdout().is_terminal() && !refused && !dumb,
+        }
     }
 
     /// No colour.
@@ -32,7 +34,11 @@ impl Style {
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Names and headings.
@@ -155,7 +161,12 @@ pub fn contact_lines(contacts: &[ContactView], style: Style) -> Vec<String> {
         return vec![style.quiet("No contacts yet. Add one: /add user@domain")];
     }
     let width = |text: &str| unicode_width::UnicodeWidthStr::width(text);
-    let widest = contacts.iter().map(|contact| width(&contact.name)).max().unwrap_or(0).min(40);
+    let widest = contacts
+        .iter()
+        .map(|contact| width(&contact.name))
+        .max()
+        .unwrap_or(0)
+        .min(40);
     let line = |contact: &ContactView| {
         let badge = style.badge(contact.availability);
         let pad = " ".repeat(widest.saturating_sub(width(&contact.name)));

@@ -48,7 +48,9 @@ pub fn from_fd(fd: u32) -> Result<Zeroizing<String>, Problem> {
 /// When there is no terminal.
 pub fn ask(prompt: &str) -> Result<Zeroizing<String>, Problem> {
     let typed = rpassword::prompt_password(format!("{prompt}: "));
-    typed.map(Zeroizing::new).map_err(|_| Problem::new(Fault::SecretMissing))
+    typed
+        .map(Zeroizing::new)
+        .map_err(|_| Problem::new(Fault::SecretMissing))
 }
 
 /// From the descriptor when one is given, else from the terminal.
@@ -101,6 +103,10 @@ mod tests {
     #[test]
     fn a_descriptor_that_is_not_open_is_a_clear_error() {
         let problem = from_fd(9_999).unwrap_err();
-        assert!(problem.to_string().contains("File descriptor 9999: not open."));
+        assert!(
+            problem
+                .to_string()
+                .contains("File descriptor 9999: not open.")
+        );
     }
 }

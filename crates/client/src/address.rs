@@ -74,8 +74,14 @@ impl FromStr for SignInAddress {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
-        let scheme = text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("sip:"));
-        let text = if scheme { text.get(4..).unwrap_or_default() } else { text };
+        let scheme = text
+            .get(..4)
+            .is_some_and(|head| head.eq_ignore_ascii_case("sip:"));
+        let text = if scheme {
+            text.get(4..).unwrap_or_default()
+        } else {
+            text
+        };
         let (user, domain) = text.split_once('@').ok_or(AddressError::At)?;
         if domain.contains('@') {
             return Err(AddressError::At);
@@ -147,18 +153,36 @@ mod tests {
 
     #[test]
     fn empty_and_foreign_parts_are_refused() {
-        assert_eq!("@contoso.test".parse::<SignInAddress>(), Err(AddressError::Length));
+        assert_eq!(
+            "@contoso.test".parse::<SignInAddress>(),
+            Err(AddressError::Length)
+        );
         assert_eq!("alice@".parse::<SignInAddress>(), Err(AddressError::Length));
-        assert_eq!("al/ice@contoso.test".parse::<SignInAddress>(), Err(AddressError::Character));
-        assert_eq!("..@contoso.test".parse::<SignInAddress>(), Err(AddressError::Character));
-        assert_eq!("alice@contoso..test".parse::<SignInAddress>(), Err(AddressError::Domain));
-        assert_eq!("alice@../etc".parse::<SignInAddress>(), Err(AddressError::Domain));
+        assert_eq!(
+            "al/ice@contoso.test".parse::<SignInAddress>(),
+            Err(AddressError::Character)
+        );
+        assert_eq!(
+            "..@contoso.test".parse::<SignInAddress>(),
+            Err(AddressError::Character)
+        );
+        assert_eq!(
+            "alice@contoso..test".parse::<SignInAddress>(),
+            Err(AddressError::Domain)
+        );
+        assert_eq!(
+            "alice@../etc".parse::<SignInAddress>(),
+            Err(AddressError::Domain)
+        );
     }
 
     #[test]
     fn the_longest_user_part_is_accepted_and_one_more_is_not() {
         let at = format!("{}@contoso.test", "a".repeat(USER_BYTES_MAX));
         assert!(at.parse::<SignInAddress>().is_ok());
-        assert_eq!(format!("a{at}").parse::<SignInAddress>(), Err(AddressError::Length));
+        assert_eq!(
+            format!("a{at}").parse::<SignInAddress>(),
+            Err(AddressError::Length)
+        );
     }
 }

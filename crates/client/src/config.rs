@@ -148,10 +148,14 @@ impl ClientConfig {
                         .ok_or(value_error("card_path", "must be auto, pcsc or socket"))?;
                 }
                 "allowed_domains" => {
-                    let domains = texts(value)
-                        .ok_or(value_error("allowed_domains", "must be a list of domain names"))?;
-                    config.allowed_domains =
-                        domains.iter().map(|domain| domain.to_ascii_lowercase()).collect();
+                    let domains = texts(value).ok_or(value_error(
+                        "allowed_domains",
+                        "must be a list of domain names",
+                    ))?;
+                    config.allowed_domains = domains
+                        .iter()
+                        .map(|domain| domain.to_ascii_lowercase())
+                        .collect();
                 }
                 _ => return Err(unknown_key(key)),
             }
@@ -181,12 +185,18 @@ impl ClientConfig {
         }
         let text = fs::read_to_string(path).map_err(|error| invalid(&error))?;
         let base = path.parent().unwrap_or(Path::new("/"));
-        Self::parse(&text, base).map(Some).map_err(|error| invalid(&error))
+        Self::parse(&text, base)
+            .map(Some)
+            .map_err(|error| invalid(&error))
     }
 }
 
 fn texts(value: &toml::Value) -> Option<Vec<String>> {
-    value.as_array()?.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect()
+    value
+        .as_array()?
+        .iter()
+        .map(|item| item.as_str().map(ToOwned::to_owned))
+        .collect()
 }
 
 fn value_error(key: &'static str, expected: &'static str) -> ConfigError {
@@ -213,13 +223,24 @@ fn resolve(text: &str) -> Option<ResolveRule> {
         }
     };
     let host = host.trim().to_ascii_lowercase();
-    (!host.is_empty()).then_some(ResolveRule { host, port: port.parse().ok()?, target })
+    (!host.is_empty()).then_some(ResolveRule {
+        host,
+        port: port.parse().ok()?,
+        target,
+    })
 }
 
 fn unknown_key(key: &str) -> ConfigError {
     let distance = |known: &&&str| strsim::damerau_levenshtein(key, known);
-    let nearest = KEYS.iter().min_by_key(distance).copied().unwrap_or("trust_anchors");
-    ConfigError::UnknownKey { key: key.to_owned(), nearest }
+    let nearest = KEYS
+        .iter()
+        .min_by_key(distance)
+        .copied()
+        .unwrap_or("trust_anchors");
+    ConfigError::UnknownKey {
+        key: key.to_owned(),
+        nearest,
+    }
 }
 
 #[cfg(test)]
@@ -258,8 +279,17 @@ mod tests {
 
     #[test]
     fn wrong_values_say_what_is_expected() {
-        assert!(matches!(parse("resolve = ['x']"), Err(ConfigError::Value { key: "resolve", .. })));
-        assert!(matches!(parse("card_path = 3"), Err(ConfigError::Value { .. })));
-        assert!(matches!(parse("\n=x"), Err(ConfigError::Syntax { line: 2, .. })));
+        assert!(matches!(
+            parse("resolve = ['x']"),
+            Err(ConfigError::Value { key: "resolve", .. })
+        ));
+        assert!(matches!(
+            parse("card_path = 3"),
+            Err(ConfigError::Value { .. })
+        ));
+        assert!(matches!(
+            parse("\n=x"),
+            Err(ConfigError::Syntax { line: 2, .. })
+        ));
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_card::piv::{
-    Algorithm, Chuid, Guid, ManagementKey, ObjectId, Pin, PublicKey, Slot,
-};
+use lanyard_card::piv::{Algorithm, Chuid, Guid, ManagementKey, ObjectId, Pin, PublicKey, Slot};
 use lanyard_card::{CardSession, LastTry, Scheme};
 use lanyard_fault::Fault;
 use lanyard_x509::{Certificate, CsrBuilder, DistinguishedName};
@@ -137,14 +135,18 @@ pub fn enrol(
     let pin = match new {
         Some(new) => {
             tell("Changing the PIN…");
-            session.change_pin(&pin, &new, LastTry::Refuse).map_err(card_problem)?;
+            session
+                .change_pin(&pin, &new, LastTry::Refuse)
+                .map_err(card_problem)?;
             new.into_pin()
         }
         None => pin,
     };
     authenticate(&mut session, card, order)?;
     let guid = number(&mut session)?;
-    session.verify(&pin, LastTry::Refuse).map_err(card_problem)?;
+    session
+        .verify(&pin, LastTry::Refuse)
+        .map_err(card_problem)?;
     drop(pin);
     tell("Making new keys on the card…");
     let sign_in = request(&mut session, Slot::Authentication, &order.address)?;
@@ -175,21 +177,30 @@ async fn find_service(
     order: &EnrolOrder,
 ) -> Result<String, Problem> {
     if let Some(server) = &order.server {
-        let secure = server.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("https://"));
+        let secure = server
+            .get(..8)
+            .is_some_and(|head| head.eq_ignore_ascii_case("https://"));
         if !secure {
             let detail = "Its address must begin with https://.";
             return Err(Problem::new(Fault::EnrolmentUnavailable).with_detail(detail));
         }
         let server = server.trim_end_matches('/');
         let bare = server.matches('/').count() == 2;
-        return Ok(if bare { format!("{server}{ENROLMENTS_PATH}") } else { server.to_owned() });
+        return Ok(if bare {
+            format!("{server}{ENROLMENTS_PATH}")
+        } else {
+            server.to_owned()
+        });
     }
     let mut locate = Locate::new(&order.address, &config.allowed_domains);
     let mut progress = locate.begin();
     loop {
         progress = match progress {
             Progress::Failed(problem) => return Err(problem),
-            Progress::Found(Found::Root { enrolment: Some(url), .. }) => return Ok(url),
+            Progress::Found(Found::Root {
+                enrolment: Some(url),
+                ..
+            }) => return Ok(url),
             Progress::Found(_) => return Err(Problem::new(Fault::EnrolmentUnavailable)),
             // Unreachable by construction: every question below is answered.
             Progress::Wait => return Err(Problem::new(Fault::EnrolmentUnavailable)),
@@ -223,10 +234,14 @@ fn authenticate(
 ) -> Result<(), Problem> {
     let key = match &order.admin_key {
         Some(text) => parse_admin_key(text)?,
-        None => stored_admin_key(card.places(), card.facts())
-            .unwrap_or_else(ManagementKey::blank_card),
+        None => {
+            stored_admin_key(card.places(), card.facts()).unwrap_or_else(ManagementKey::blank_card)
+        }
     };
-    session.authenticate_admin(&key).map(drop).map_err(card_problem)
+    session
+        .authenticate_admin(&key)
+        .map(drop)
+        .map_err(card_problem)
 }
 
 /// The card's number. One that was never personalised gets a random one, so that it can be reported lost.
@@ -236,11 +251,17 @@ fn number(session: &mut CardSession) -> Result<String, Problem> {
         _ => {
             let guid = Guid::new(*Uuid::new_v4().as_bytes());
             let contents = Chuid { guid }.encode();
-            session.put_object(ObjectId::CHUID, &contents).map_err(card_problem)?;
+            session
+                .put_object(ObjectId::CHUID, &contents)
+                .map_err(card_problem)?;
             guid
         }
     };
-    Ok(guid.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(guid
+        .as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 fn request(
@@ -248,27 +269,32 @@ fn request(
     slot: Slot,
     address: &SignInAddress,
 ) -> Result<Requested, Problem> {
-    let key = session.generate(slot, Algorithm::EccP256).map_err(card_problem)?;
+    let key = session
+        .generate(slot, Algorithm::EccP256)
+        .map_err(card_problem)?;
     let malformed = || Problem::new(Fault::CardUnusable);
     let public = lanyard_x509::PublicKey::from_spki_der(&key.to_spki()).map_err(|_| malformed())?;
     // The authority writes the names; the request only has to have one.
-    let subject =
-        DistinguishedName::from_common_name(address.as_str()).map_err(|_| malformed())?;
-    let unsigned = CsrBuilder::new(subject, public).to_be_signed().map_err(|_| malformed())?;
+    let subject = DistinguishedName::from_common_name(address.as_str()).map_err(|_| malformed())?;
+    let unsigned = CsrBuilder::new(subject, public)
+        .to_be_signed()
+        .map_err(|_| malformed())?;
     let scheme = Scheme::for_requests(&key);
-    let signature = session.sign(slot, scheme, unsigned.bytes()).map_err(card_problem)?;
+    let signature = session
+        .sign(slot, scheme, unsigned.bytes())
+        .map_err(card_problem)?;
     let csr = unsigned.assemble(&signature).map_err(|_| malformed())?;
-    Ok(Requested { key, csr: csr.der().to_vec() })
+    Ok(Requested {
+        key,
+        csr: csr.der().to_vec(),
+    })
 }
 
-async fn submit(
-    net: &Net,
-    service: &str,
-    body: &RequestBody<'_>,
-) -> Result<AnswerBody, Problem> {
-    let host = crate::net::authority(service).map(|(_, host, _)| host).unwrap_or_default();
-    let json =
-        serde_json::to_string(body).map_err(|_| Problem::new(Fault::EnrolmentAnswer))?;
+async fn submit(net: &Net, service: &str, body: &RequestBody<'_>) -> Result<AnswerBody, Problem> {
+    let host = crate::net::authority(service)
+        .map(|(_, host, _)| host)
+        .unwrap_or_default();
+    let json = serde_json::to_string(body).map_err(|_| Problem::new(Fault::EnrolmentAnswer))?;
     let request = HttpRequest::post(service, "application/json", json);
     let answer: HttpAnswer = crate::net::exchange(net, request, net.trust().web())
         .await
@@ -287,7 +313,9 @@ fn install(
     answer: &AnswerBody,
 ) -> Result<Enrolled, Problem> {
     let certificate = fitting(&answer.certificate, sign_in)?;
-    session.put_certificate(Slot::Authentication, certificate.der()).map_err(card_problem)?;
+    session
+        .put_certificate(Slot::Authentication, certificate.der())
+        .map_err(card_problem)?;
     let mut proves_presence = false;
     if let (Some(text), Some(requested)) = (&answer.card_authentication_certificate, presence) {
         let presence = fitting(text, requested)?;
@@ -296,7 +324,9 @@ fn install(
             .map_err(card_problem)?;
         proves_presence = true;
     }
-    let read_back = session.certificate(Slot::Authentication).map_err(card_problem)?;
+    let read_back = session
+        .certificate(Slot::Authentication)
+        .map_err(card_problem)?;
     if read_back.as_deref() != Some(certificate.der()) {
         return Err(Problem::new(Fault::CardUnusable)
             .with_detail("The certificate that was written does not come back."));

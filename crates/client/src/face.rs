@@ -72,8 +72,9 @@ impl Face {
         let peer = rustix::net::sockopt::socket_peercred(&stream)
             .map_err(|_| Problem::new(Fault::AgentUnreachable))?;
         if peer.uid != rustix::process::geteuid() {
-            return Err(Problem::new(Fault::AgentUnreachable)
-                .with_detail("It belongs to somebody else."));
+            return Err(
+                Problem::new(Fault::AgentUnreachable).with_detail("It belongs to somebody else.")
+            );
         }
         let limit = Duration::from_millis(HELLO_MS_MAX);
         stream.set_read_timeout(Some(limit)).map_err(unreachable)?;
@@ -93,7 +94,12 @@ impl Face {
         let waiting = Arc::clone(&pending);
         thread::spawn(move || listen(reader, &waiting, on_event));
         let (stream, next_id) = (Mutex::new(stream), Mutex::new(1));
-        Ok(Some(Self { stream, pending, next_id, hello }))
+        Ok(Some(Self {
+            stream,
+            pending,
+            next_id,
+            hello,
+        }))
     }
 
     /// Connects to the agent and starts one when none runs.
@@ -151,7 +157,9 @@ impl Face {
         let (answer, heard) = channel();
         self.post(intent, move |result| drop(answer.send(result)));
         let gone = |_| Problem::new(Fault::AgentUnreachable);
-        heard.recv_timeout(Duration::from_secs(REPLY_SECS_MAX)).map_err(gone)?
+        heard
+            .recv_timeout(Duration::from_secs(REPLY_SECS_MAX))
+            .map_err(gone)?
     }
 
     /// Sends an intent; the reply is handed over later, on a thread of its own.
@@ -181,12 +189,21 @@ impl Face {
         last_try: bool,
     ) -> Result<(), Problem> {
         let id = self.next_id();
-        let secret = Secret { id, kind, value, last_try };
-        let line = secret.to_line().map_err(|_| crate::cards::pin_format_problem())?;
+        let secret = Secret {
+            id,
+            kind,
+            value,
+            last_try,
+        };
+        let line = secret
+            .to_line()
+            .map_err(|_| crate::cards::pin_format_problem())?;
         let (answer, heard) = channel();
         self.exchange(id, &line, move |result| drop(answer.send(result.map(drop))));
         let gone = |_| Problem::new(Fault::AgentUnreachable);
-        heard.recv_timeout(Duration::from_secs(REPLY_SECS_MAX)).map_err(gone)?
+        heard
+            .recv_timeout(Duration::from_secs(REPLY_SECS_MAX))
+            .map_err(gone)?
     }
 
     fn next_id(&self) -> u64 {
@@ -202,18 +219,30 @@ impl Face {
         on_reply: impl FnOnce(Result<ReplyBody, Problem>) + Send + 'static,
     ) {
         let take = |reply: Option<Reply>| match reply {
-            Some(Reply { error: Some(problem), .. }) => Err(problem),
+            Some(Reply {
+                error: Some(problem),
+                ..
+            }) => Err(problem),
             Some(reply) => Ok(reply.body),
             None => Err(Problem::new(Fault::AgentUnreachable)),
         };
         let on_reply: OnReply = Box::new(move |reply| on_reply(take(reply)));
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, on_reply);
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, on_reply);
         let sent = {
             let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-            stream.write_all(line).and_then(|()| stream.write_all(b"\n"))
+            stream
+                .write_all(line)
+                .and_then(|()| stream.write_all(b"\n"))
         };
         if sent.is_err() {
-            let waiting = self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let waiting = self
+                .pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id);
             if let Some(on_reply) = waiting {
                 on_reply(None);
             }
@@ -255,15 +284,19 @@ fn listen(
                     .unwrap_or_else(PoisonError::into_inner)
                     .remove(&reply.reply);
                 if let Some(on_reply) = waiting {
-                    on_reply(Some(reply));
+                    on_reply(Some(*reply));
                 }
             }
-            Ok(FromAgent::Event(event)) => on_event(Some(event)),
+            Ok(FromAgent::Event(event)) => on_event(Some(*event)),
             Err(_) => {}
         }
     }
-    let left: Vec<OnReply> =
-        pending.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, one)| one).collect();
+    let left: Vec<OnReply> = pending
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .drain()
+        .map(|(_, one)| one)
+        .collect();
     for on_reply in left {
         on_reply(None);
     }

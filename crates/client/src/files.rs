@@ -105,16 +105,26 @@ impl AccountFiles {
     pub fn append_message(&self, message: &MessageView) -> Result<(), Problem> {
         let dir = self.dir.join("history");
         private_dir(&dir)?;
-        append_line(&dir.join(format!("{}.jsonl", message.with.file_name())), message)
+        append_line(
+            &dir.join(format!("{}.jsonl", message.with.file_name())),
+            message,
+        )
     }
 
     /// The last messages with somebody, oldest first.
     #[must_use]
     pub fn history(&self, with: &SignInAddress) -> Vec<MessageView> {
-        let path = self.dir.join("history").join(format!("{}.jsonl", with.file_name()));
+        let path = self
+            .dir
+            .join("history")
+            .join(format!("{}.jsonl", with.file_name()));
         let mut messages: Vec<MessageView> = Vec::new();
         for message in read_lines::<MessageView>(&path) {
-            match messages.iter_mut().rev().find(|known| known.id == message.id) {
+            match messages
+                .iter_mut()
+                .rev()
+                .find(|known| known.id == message.id)
+            {
                 Some(known) => *known = message,
                 None => messages.push(message),
             }
@@ -158,12 +168,17 @@ pub struct Forgotten {
 /// uses. The caller has ended the session and dropped what it held in memory.
 #[must_use]
 pub fn forget(places: &Places, own: &Profile, address: &SignInAddress) -> Forgotten {
-    let mut done = Forgotten { address: Some(address.clone()), ..Forgotten::default() };
+    let mut done = Forgotten {
+        address: Some(address.clone()),
+        ..Forgotten::default()
+    };
     for (profile, dir) in profiles(places) {
         if profile != *own && crate::agent::lock::is_held(places, &profile) {
             let account = dir.join("accounts").join(address.file_name());
             if account.exists() {
-                done.kept.push(format!("profile '{profile}' is in use: run it there as well"));
+                done.kept.push(format!(
+                    "profile '{profile}' is in use: run it there as well"
+                ));
             }
             continue;
         }
@@ -205,22 +220,35 @@ fn forget_in(dir: &Path, address: &SignInAddress, done: &mut Forgotten) {
 }
 
 fn remove(path: &Path, words: &str, done: &mut Forgotten) {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return };
-    let result =
-        if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return;
+    };
+    let result = if metadata.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
     match result {
         Ok(()) => done.removed.push(format!("{words} ({})", path.display())),
-        Err(error) => done.kept.push(format!("{words} ({}): {error}", path.display())),
+        Err(error) => done
+            .kept
+            .push(format!("{words} ({}): {error}", path.display())),
     }
 }
 
 fn profiles(places: &Places) -> Vec<(Profile, PathBuf)> {
-    let Ok(entries) = fs::read_dir(&places.state) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(&places.state) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| {
             let profile: Profile = entry.file_name().to_str()?.parse().ok()?;
-            entry.file_type().ok()?.is_dir().then(|| (profile, entry.path()))
+            entry
+                .file_type()
+                .ok()?
+                .is_dir()
+                .then(|| (profile, entry.path()))
         })
         .collect()
 }
@@ -236,7 +264,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     };
     let dir = path.parent().unwrap_or(Path::new("/"));
     private_dir(dir)?;
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file");
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("file");
     let temporary = dir.join(format!(".{name}.{}.new", std::process::id()));
     let written = (|| {
         let mut file = private_file(&temporary, OpenOptions::new().write(true).truncate(true))?;
@@ -287,9 +318,13 @@ fn read_limited(path: &Path) -> std::io::Result<Option<String>> {
 
 fn read_lines<T: DeserializeOwned>(path: &Path) -> impl Iterator<Item = T> + use<T> {
     let file = File::open(path).ok();
-    let lines = file.into_iter().flat_map(|file| BufReader::new(file.take(FILE_BYTES_MAX)).lines());
+    let lines = file
+        .into_iter()
+        .flat_map(|file| BufReader::new(file.take(FILE_BYTES_MAX)).lines());
     // A line that was cut by a crash is skipped; those before and behind it are kept.
-    lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok())
+    lines
+        .map_while(Result::ok)
+        .filter_map(|line| serde_json::from_str(&line).ok())
 }
 
 #[cfg(test)]
@@ -327,9 +362,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let address = "alice@contoso.test".parse().unwrap();
         let files = AccountFiles::new(&places(dir.path()), &Profile::default(), &address);
-        files.append_message(&message("1", "Grüße 🌴", Delivery::Sending)).unwrap();
-        files.append_message(&message("2", "second", Delivery::Sending)).unwrap();
-        files.append_message(&message("1", "Grüße 🌴", Delivery::Delivered)).unwrap();
+        files
+            .append_message(&message("1", "Grüße 🌴", Delivery::Sending))
+            .unwrap();
+        files
+            .append_message(&message("2", "second", Delivery::Sending))
+            .unwrap();
+        files
+            .append_message(&message("1", "Grüße 🌴", Delivery::Delivered))
+            .unwrap();
         let history = files.history(&"bob@contoso.test".parse().unwrap());
         assert_eq!(history.len(), 2);
         assert_eq!(history[0].delivery, Delivery::Delivered);
@@ -347,11 +388,20 @@ mod tests {
             let files = AccountFiles::new(&places, &profile, address);
             files.remember().unwrap();
             files.write_settings(&Settings::default()).unwrap();
-            files.append_message(&message("1", "hi", Delivery::Received)).unwrap();
+            files
+                .append_message(&message("1", "hi", Delivery::Received))
+                .unwrap();
         }
-        assert_eq!(AccountFiles::last_account(&places, &profile), Some(alice.clone()));
+        assert_eq!(
+            AccountFiles::last_account(&places, &profile),
+            Some(alice.clone())
+        );
         let done = forget(&places, &profile, &alice);
-        assert!(done.removed.iter().any(|line| line.starts_with("message history")));
+        assert!(
+            done.removed
+                .iter()
+                .any(|line| line.starts_with("message history"))
+        );
         assert!(done.kept.is_empty());
         assert_eq!(AccountFiles::last_account(&places, &profile), None);
         let account = places.profile_state(&profile).join("accounts");

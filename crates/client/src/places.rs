@@ -50,8 +50,9 @@ impl FromStr for Profile {
     type Err = ProfileError;
 
     fn from_str(text: &str) -> Result<Self, ProfileError> {
-        let letters =
-            text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let letters = text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if text.is_empty() || text.len() > PROFILE_BYTES_MAX || !letters || text.starts_with('-') {
             return Err(ProfileError);
         }
@@ -82,7 +83,9 @@ impl Places {
     pub fn from_env() -> Result<Self, Problem> {
         let base = |variable: &str, below_home: &str| -> Result<PathBuf, Problem> {
             let absolute = |name: &str| {
-                env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+                env::var_os(name)
+                    .map(PathBuf::from)
+                    .filter(|path| path.is_absolute())
             };
             if let Some(path) = absolute(variable) {
                 return Ok(path.join("lanyard"));
@@ -145,7 +148,11 @@ impl Places {
 /// When it cannot be made, or belongs to somebody else.
 pub fn private_dir(path: &Path) -> Result<(), Problem> {
     let failed = |source: std::io::Error| file_problem(path, &source);
-    fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path).map_err(failed)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIR_MODE)
+        .create(path)
+        .map_err(failed)?;
     let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(Problem::new(Fault::LocalFile)
@@ -171,7 +178,14 @@ mod tests {
     fn profile_names_cannot_leave_their_directory() {
         assert!("default".parse::<Profile>().is_ok());
         assert!("work-2".parse::<Profile>().is_ok());
-        for bad in ["", "..", "a/b", "A", "-x", &"a".repeat(PROFILE_BYTES_MAX + 1)] {
+        for bad in [
+            "",
+            "..",
+            "a/b",
+            "A",
+            "-x",
+            &"a".repeat(PROFILE_BYTES_MAX + 1),
+        ] {
             assert_eq!(bad.parse::<Profile>(), Err(ProfileError), "{bad}");
         }
     }

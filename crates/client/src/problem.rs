@@ -49,7 +49,11 @@ impl Problem {
         let fallback = known.unwrap_or(Fault::SignInRefused);
         let text = |given: &str, own: &str| {
             let given = printable(given);
-            if given.is_empty() { own.to_owned() } else { given }
+            if given.is_empty() {
+                own.to_owned()
+            } else {
+                given
+            }
         };
         Self {
             code: known.map_or_else(|| fallback.code(), Fault::code),

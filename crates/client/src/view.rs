@@ -211,8 +211,13 @@ pub enum Availability {
 
 impl Availability {
     /// Those a person may choose.
-    pub const CHOICES: [Self; 5] =
-        [Self::Available, Self::Busy, Self::DoNotDisturb, Self::BeRightBack, Self::Away];
+    pub const CHOICES: [Self; 5] = [
+        Self::Available,
+        Self::Busy,
+        Self::DoNotDisturb,
+        Self::BeRightBack,
+        Self::Away,
+    ];
 
     /// The words people read.
     #[must_use]
@@ -395,8 +400,14 @@ mod tests {
 
     #[test]
     fn typed_statuses_may_be_short() {
-        assert_eq!(Availability::from_typed("dnd"), Some(Availability::DoNotDisturb));
-        assert_eq!(Availability::from_typed("Be right back"), Some(Availability::BeRightBack));
+        assert_eq!(
+            Availability::from_typed("dnd"),
+            Some(Availability::DoNotDisturb)
+        );
+        assert_eq!(
+            Availability::from_typed("Be right back"),
+            Some(Availability::BeRightBack)
+        );
         assert_eq!(Availability::from_typed("aw"), Some(Availability::Away));
         assert_eq!(Availability::from_typed(""), None);
         assert_eq!(Availability::from_typed("offline"), None);
@@ -407,6 +418,9 @@ mod tests {
         let view = SessionView::idle(Some("alice@contoso.test".parse().unwrap()));
         let text = serde_json::to_string(&Event::Session(view.clone())).unwrap();
         assert!(text.contains(r#""event":"session""#) && text.contains(r#""stage":"idle""#));
-        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), Event::Session(view));
+        assert_eq!(
+            serde_json::from_str::<Event>(&text).unwrap(),
+            Event::Session(view)
+        );
     }
 }

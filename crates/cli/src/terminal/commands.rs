@@ -38,16 +38,34 @@ pub enum Command<'a> {
 
 /// All commands with what they do, for `/help`.
 pub const COMMANDS: [(&str, &str); 12] = [
-    ("/msg WHO TEXT", "send a message; WHO is an address, or the beginning of a contact's name"),
-    ("/to WHO", "talk to WHO: what you type goes there from now on"),
+    (
+        "/msg WHO TEXT",
+        "send a message; WHO is an address, or the beginning of a contact's name",
+    ),
+    (
+        "/to WHO",
+        "talk to WHO: what you type goes there from now on",
+    ),
     ("/contacts", "show the contact list"),
     ("/add ADDRESS", "add somebody to the contact list"),
     ("/remove WHO", "remove somebody from the contact list"),
-    ("/status STATUS", "available, busy, do-not-disturb, be-right-back, away, or reset"),
-    ("/note TEXT", "set the note above your name; without a text it is removed"),
+    (
+        "/status STATUS",
+        "available, busy, do-not-disturb, be-right-back, away, or reset",
+    ),
+    (
+        "/note TEXT",
+        "set the note above your name; without a text it is removed",
+    ),
     ("/history WHO", "show the last messages with WHO"),
-    ("/close", "leave; the session goes on, 'lanyard open' brings it back"),
-    ("/sign-out", "end the session; with --delete-sign-in-info, remove all traces of it"),
+    (
+        "/close",
+        "leave; the session goes on, 'lanyard open' brings it back",
+    ),
+    (
+        "/sign-out",
+        "end the session; with --delete-sign-in-info, remove all traces of it",
+    ),
     ("/exit", "end the session and Lanyard"),
     ("/help", "show this"),
 ];
@@ -60,18 +78,29 @@ impl<'a> Command<'a> {
             return Self::Nothing;
         }
         // Two slashes begin a text that begins with one.
-        let Some(command) = line.strip_prefix('/') else { return Self::Say(line) };
+        let Some(command) = line.strip_prefix('/') else {
+            return Self::Say(line);
+        };
         if command.starts_with('/') {
             return Self::Say(command);
         }
-        let (verb, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let (verb, rest) = command
+            .split_once(char::is_whitespace)
+            .unwrap_or((command, ""));
         let rest = rest.trim();
         let needs = |made: fn(&'a str) -> Self, usage: &str| {
-            if rest.is_empty() { Self::Wrong(format!("Type {usage}.")) } else { made(rest) }
+            if rest.is_empty() {
+                Self::Wrong(format!("Type {usage}."))
+            } else {
+                made(rest)
+            }
         };
         match verb {
             "msg" | "m" => match rest.split_once(char::is_whitespace) {
-                Some((to, text)) => Self::Message { to, text: text.trim() },
+                Some((to, text)) => Self::Message {
+                    to,
+                    text: text.trim(),
+                },
                 None => Self::Wrong("Type /msg WHO TEXT.".to_owned()),
             },
             "to" => needs(Self::To, "/to WHO"),
@@ -82,7 +111,9 @@ impl<'a> Command<'a> {
             "remove" => needs(Self::Remove, "/remove WHO"),
             "history" => needs(Self::History, "/history WHO"),
             "close" => Self::Close,
-            "sign-out" => Self::SignOut { delete: rest == "--delete-sign-in-info" },
+            "sign-out" => Self::SignOut {
+                delete: rest == "--delete-sign-in-info",
+            },
             "exit" => Self::Exit,
             "help" | "?" => Self::Help,
             _ => {
@@ -90,15 +121,23 @@ impl<'a> Command<'a> {
                     let name = known.0.split(' ').next().unwrap_or_default();
                     common_prefix(name.trim_start_matches('/'), verb)
                 };
-                let nearest = COMMANDS.iter().max_by_key(distance).map_or("/help", |one| one.0);
-                Self::Wrong(format!("There is no /{verb}. Did you mean {nearest}? See /help."))
+                let nearest = COMMANDS
+                    .iter()
+                    .max_by_key(distance)
+                    .map_or("/help", |one| one.0);
+                Self::Wrong(format!(
+                    "There is no /{verb}. Did you mean {nearest}? See /help."
+                ))
             }
         }
     }
 }
 
 fn common_prefix(one: &str, other: &str) -> usize {
-    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
+    one.chars()
+        .zip(other.chars())
+        .take_while(|(a, b)| a == b)
+        .count()
 }
 
 #[cfg(test)]
@@ -112,7 +151,10 @@ mod tests {
         assert_eq!(Command::parse(""), Command::Nothing);
         assert_eq!(
             Command::parse("/msg bob  hi there"),
-            Command::Message { to: "bob", text: "hi there" }
+            Command::Message {
+                to: "bob",
+                text: "hi there"
+            }
         );
         assert_eq!(
             Command::parse("/sign-out --delete-sign-in-info"),
@@ -124,10 +166,11 @@ mod tests {
     fn wrong_commands_say_what_is_right() {
         assert_eq!(
             Command::parse("/conts"),
-            Command::Wrong(
-                "There is no /conts. Did you mean /contacts? See /help.".to_owned()
-            )
+            Command::Wrong("There is no /conts. Did you mean /contacts? See /help.".to_owned())
         );
-        assert_eq!(Command::parse("/msg bob"), Command::Wrong("Type /msg WHO TEXT.".to_owned()));
+        assert_eq!(
+            Command::parse("/msg bob"),
+            Command::Wrong("Type /msg WHO TEXT.".to_owned())
+        );
     }
 }

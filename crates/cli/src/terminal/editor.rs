@@ -232,7 +232,10 @@ mod tests {
     use super::*;
 
     fn type_into(editor: &mut Editor, keys: &[u8]) -> Vec<Typed> {
-        keys.iter().map(|key| editor.byte(*key)).filter(|typed| *typed != Typed::Nothing).collect()
+        keys.iter()
+            .map(|key| editor.byte(*key))
+            .filter(|typed| *typed != Typed::Nothing)
+            .collect()
     }
 
     #[test]
@@ -248,7 +251,10 @@ mod tests {
         let mut editor = Editor::default();
         type_into(&mut editor, "王小明 🌴".as_bytes());
         assert_eq!(editor.visible(40), ("王小明 🌴".to_owned(), 9));
-        assert_eq!(type_into(&mut editor, b"\x7f\r"), [Typed::Line("王小明 ".to_owned())]);
+        assert_eq!(
+            type_into(&mut editor, b"\x7f\r"),
+            [Typed::Line("王小明 ".to_owned())]
+        );
     }
 
     #[test]
@@ -267,7 +273,10 @@ mod tests {
         editor.set_secret(true);
         assert_eq!(type_into(&mut editor, b"123456"), []);
         assert_eq!(editor.visible(40), (String::new(), 0));
-        assert_eq!(type_into(&mut editor, b"\r"), [Typed::Line("123456".to_owned())]);
+        assert_eq!(
+            type_into(&mut editor, b"\r"),
+            [Typed::Line("123456".to_owned())]
+        );
         editor.set_secret(false);
         type_into(&mut editor, b"\x1b[A");
         assert_eq!(editor.visible(40).0, "first");

@@ -70,7 +70,9 @@ impl Screen {
         if self.raw.is_none() {
             return;
         }
-        let room = columns().saturating_sub(self.prompt_width + 1).max(TYPING_COLUMNS_MIN);
+        let room = columns()
+            .saturating_sub(self.prompt_width + 1)
+            .max(TYPING_COLUMNS_MIN);
         let (text, cursor) = editor.visible(room);
         let mut out = std::io::stdout().lock();
         let _ = write!(out, "\r\x1b[K{}{text}", self.prompt);

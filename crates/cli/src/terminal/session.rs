@@ -94,7 +94,11 @@ pub fn open(context: &Context, options: Options, start: bool) -> Result<(), Prob
     let (ui, heard) = channel();
     let events = ui.clone();
     let on_event = move |event| drop(events.send(Ui::Event(event)));
-    let face = if start { context.agent_or_start(on_event)? } else { context.agent(on_event)? };
+    let face = if start {
+        context.agent_or_start(on_event)?
+    } else {
+        context.agent(on_event)?
+    };
     let face = Arc::new(face);
     let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     // Begun before attaching: what is heard afterwards is about this attempt and not about an earlier one.
@@ -102,10 +106,22 @@ pub fn open(context: &Context, options: Options, start: bool) -> Result<(), Prob
         face.request(Intent::SignIn { address })?;
     }
     let view = face.request(Intent::Attach { display: true })?.session;
-    if let (None, Some(SessionView { stage: Stage::Idle, problem, .. })) = (&options.address, view) {
+    if let (
+        None,
+        Some(SessionView {
+            stage: Stage::Idle,
+            problem,
+            ..
+        }),
+    ) = (&options.address, view)
+    {
         return Err(problem.unwrap_or_else(|| Problem::new(Fault::NoSession)));
     }
-    let screen = if interactive { Screen::interactive() } else { Ok(Screen::plain()) };
+    let screen = if interactive {
+        Screen::interactive()
+    } else {
+        Ok(Screen::plain())
+    };
     let screen = screen.map_err(|_| Problem::new(Fault::SecretMissing))?;
     let mut terminal = Terminal {
         face,
@@ -143,9 +159,7 @@ impl Terminal {
                 Ok(Ui::Line(line)) => self.entered(line),
                 Ok(Ui::End) => self.end_of_input(),
                 Ok(Ui::Event(Some(event))) => self.event(event),
-                Ok(Ui::Event(None)) => {
-                    Some(Leave::With(Problem::new(Fault::AgentUnreachable)))
-                }
+                Ok(Ui::Event(None)) => Some(Leave::With(Problem::new(Fault::AgentUnreachable))),
                 Ok(Ui::Failed(problem)) => {
                     let text = self.screen.style.bad(&problem.to_string());
                     self.screen.line(&text);
@@ -193,8 +207,10 @@ impl Terminal {
         match event {
             Event::Session(view) => return self.session(view),
             Event::Contacts { contacts } => {
-                self.contacts =
-                    contacts.into_iter().map(|one| (one.address.clone(), one)).collect();
+                self.contacts = contacts
+                    .into_iter()
+                    .map(|one| (one.address.clone(), one))
+                    .collect();
             }
             Event::Contact(contact) => self.contact(contact),
             Event::Message(message) => self.message(&message),
@@ -359,11 +375,17 @@ impl Terminal {
     fn give_up(&mut self, problem: Problem) -> Option<Leave> {
         let renewing = self.was_in;
         let _ = self.face.request(Intent::Cancel);
-        if renewing { None } else { Some(Leave::With(problem)) }
+        if renewing {
+            None
+        } else {
+            Some(Leave::With(problem))
+        }
     }
 
     fn contact(&mut self, contact: ContactView) {
-        let known = self.contacts.insert(contact.address.clone(), contact.clone());
+        let known = self
+            .contacts
+            .insert(contact.address.clone(), contact.clone());
         let Some(known) = known else { return };
         let changed = known.availability != contact.availability;
         if changed && known.availability != Availability::Unknown {
@@ -393,7 +415,10 @@ impl Terminal {
     }
 
     fn name(&self, address: &SignInAddress) -> String {
-        let known = self.contacts.get(address).map(|contact| contact.name.clone());
+        let known = self
+            .contacts
+            .get(address)
+            .map(|contact| contact.name.clone());
         known.unwrap_or_else(|| address.to_string())
     }
 
@@ -421,8 +446,12 @@ impl Terminal {
 
     /// The other side sees that something is being typed, once in a while.
     fn typed(&mut self) {
-        let (Mode::Talk, Some(partner)) = (&self.mode, &self.partner) else { return };
-        let due = self.told_typing.is_none_or(|at| at.elapsed().as_secs() >= TYPING_SECS);
+        let (Mode::Talk, Some(partner)) = (&self.mode, &self.partner) else {
+            return;
+        };
+        let due = self
+            .told_typing
+            .is_none_or(|at| at.elapsed().as_secs() >= TYPING_SECS);
         if due && !self.editor.is_empty() && !self.editor.is_command() {
             let to = partner.clone();
             self.told_typing = Some(Instant::now());
@@ -486,7 +515,9 @@ impl Terminal {
             }
             Mode::NewPin { first: None } => {
                 self.screen.take_back();
-                self.mode = Mode::NewPin { first: Some(Zeroizing::new(line)) };
+                self.mode = Mode::NewPin {
+                    first: Some(Zeroizing::new(line)),
+                };
                 None
             }
             Mode::NewPin { first: Some(first) } => {
@@ -494,7 +525,10 @@ impl Terminal {
                 self.mode = Mode::NewPin { first: None };
                 let again = Zeroizing::new(line);
                 if *first != *again {
-                    let text = self.screen.style.bad("The two are not the same. Once more:");
+                    let text = self
+                        .screen
+                        .style
+                        .bad("The two are not the same. Once more:");
                     self.screen.line(&text);
                     return None;
                 }
@@ -529,7 +563,11 @@ impl Terminal {
         if matches!(typed, "/close" | "/quit") {
             return Some(Leave::Quietly);
         }
-        let address = if typed.is_empty() { self.view.address.clone() } else { typed.parse().ok() };
+        let address = if typed.is_empty() {
+            self.view.address.clone()
+        } else {
+            typed.parse().ok()
+        };
         match address {
             Some(address) => {
                 self.options.pin_fd = None;
@@ -591,7 +629,10 @@ impl Terminal {
             }),
             Command::Add(address) => match address.parse() {
                 Ok(address) => {
-                    self.post(Intent::AddContact { address, name: String::new() });
+                    self.post(Intent::AddContact {
+                        address,
+                        name: String::new(),
+                    });
                 }
                 Err(_) => self.say(&Problem::new(Fault::AddressMalformed).to_string()),
             },
@@ -611,7 +652,9 @@ impl Terminal {
             }
             Command::SignOut { delete } => {
                 self.signing_out = true;
-                self.post(Intent::SignOut { delete_sign_in_info: delete });
+                self.post(Intent::SignOut {
+                    delete_sign_in_info: delete,
+                });
             }
             Command::Exit => self.post(Intent::Exit),
             Command::Help => {
@@ -628,14 +671,20 @@ impl Terminal {
         self.told_typing = None;
         // Its fate comes as an event; a failure is shown below the message.
         let ui = self.ui.clone();
-        self.face.post(Intent::Send { to, text: text.to_owned() }, move |result| {
-            if let Err(problem) = result
-                && !problem.is(Fault::MessageNotDelivered)
-                && !problem.is(Fault::PersonUnknown)
-            {
-                let _ = ui.send(Ui::Failed(problem));
-            }
-        });
+        self.face.post(
+            Intent::Send {
+                to,
+                text: text.to_owned(),
+            },
+            move |result| {
+                if let Err(problem) = result
+                    && !problem.is(Fault::MessageNotDelivered)
+                    && !problem.is(Fault::PersonUnknown)
+                {
+                    let _ = ui.send(Ui::Failed(problem));
+                }
+            },
+        );
     }
 
     fn post(&self, intent: Intent) {
@@ -689,8 +738,12 @@ impl Terminal {
             contact.name.to_lowercase().starts_with(&typed)
                 || contact.address.user().starts_with(&typed)
         };
-        let found: Vec<_> =
-            self.contacts.values().filter(begins).map(|one| one.address.clone()).collect();
+        let found: Vec<_> = self
+            .contacts
+            .values()
+            .filter(begins)
+            .map(|one| one.address.clone())
+            .collect();
         match found.as_slice() {
             [one] => return Some(one.clone()),
             [] => self.say(&format!("Nobody called “{typed}”. Type the whole address.")),
@@ -703,7 +756,11 @@ impl Terminal {
     }
 
     fn tick(&mut self) -> Option<Leave> {
-        if self.typing.as_ref().is_some_and(|(_, until)| *until <= Instant::now()) {
+        if self
+            .typing
+            .as_ref()
+            .is_some_and(|(_, until)| *until <= Instant::now())
+        {
             self.typing = None;
         }
         let waited = self.insert_since.map(|since| since.elapsed().as_secs());
@@ -741,7 +798,11 @@ impl Terminal {
                 (style.strong(&card), card)
             }
             Mode::NewPin { first } => {
-                let plain = if first.is_none() { "New PIN: " } else { "New PIN again: " };
+                let plain = if first.is_none() {
+                    "New PIN: "
+                } else {
+                    "New PIN again: "
+                };
                 (style.strong(plain), plain.to_owned())
             }
             Mode::Talk => self.talk_prompt(),
@@ -753,7 +814,10 @@ impl Terminal {
     fn talk_prompt(&self) -> (String, String) {
         let style = self.screen.style;
         let own = self.view.own.availability;
-        let typing = self.typing.as_ref().map(|(who, _)| format!("{} is typing… ", self.name(who)));
+        let typing = self
+            .typing
+            .as_ref()
+            .map(|(who, _)| format!("{} is typing… ", self.name(who)));
         let typing = typing.unwrap_or_default();
         let badge = match self.view.stage {
             Stage::Reconnecting { .. } => style.warn("◌"),
@@ -764,6 +828,13 @@ impl Terminal {
             None => own.words().to_owned(),
         };
         let plain = format!("{typing}● {partner} ❯ ");
-        (format!("{}{badge} {} ", style.quiet(&typing), style.strong(&format!("{partner} ❯"))), plain)
+        (
+            format!(
+                "{}{badge} {} ",
+                style.quiet(&typing),
+                style.strong(&format!("{partner} ❯"))
+            ),
+            plain,
+        )
     }
 }

@@ -37,13 +37,18 @@ pub fn message(message: &MessageView, name: &str, style: Style) -> Vec<String> {
 /// Why a message did not arrive.
 pub fn undelivered(reason: &Problem, style: Style) -> String {
     let words = reason.detail.as_deref().unwrap_or(&reason.sentence);
-    format!("{INDENT}{}", style.bad(&format!("⚠ Not delivered: {words} ({})", reason.code)))
+    format!(
+        "{INDENT}{}",
+        style.bad(&format!("⚠ Not delivered: {words} ({})", reason.code))
+    )
 }
 
 /// A text of somebody else must not drive the terminal.
 fn printable_lines(text: &str) -> impl Iterator<Item = String> + '_ {
     let clean = |line: &str| -> String {
-        line.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+        line.chars()
+            .filter(|c| !c.is_control() || *c == '\t')
+            .collect()
     };
     text.lines().map(clean)
 }
@@ -58,7 +63,11 @@ pub fn stage(view: &SessionView, style: Style) -> Vec<String> {
         Stage::EnterPin(enter) => enter_pin(enter, style),
         Stage::ChangePin(change) => change_pin(change, style),
         Stage::SignedIn => {
-            let who = view.address.as_ref().map(ToString::to_string).unwrap_or_default();
+            let who = view
+                .address
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             vec![format!(
                 "{} {}",
                 style.good(&format!("Signed in as {who}.")),
@@ -79,7 +88,11 @@ fn insert_card(insert: &InsertCard, style: Style) -> Vec<String> {
     }
     let mut lines = vec![style.strong("Insert your smart card.")];
     for left in &insert.left_out {
-        lines.push(format!("  {}: {}", left.card, style.warn(&left.reason.to_string())));
+        lines.push(format!(
+            "  {}: {}",
+            left.card,
+            style.warn(&left.reason.to_string())
+        ));
     }
     lines.push(style.quiet(&format!("  Reader: {}", insert.readers.join(", "))));
     lines
@@ -104,13 +117,22 @@ fn change_pin(change: &ChangePin, style: Style) -> Vec<String> {
         style.strong("Your card asks for a PIN of your own before it can be used."),
         style.quiet("6 to 8 digits; not a row, not all the same, not 12345678."),
     ];
-    lines.extend(change.refused.iter().map(|problem| style.bad(&problem.to_string())));
+    lines.extend(
+        change
+            .refused
+            .iter()
+            .map(|problem| style.bad(&problem.to_string())),
+    );
     lines
 }
 
 /// The help of the interactive session.
 pub fn help(style: Style) -> Vec<String> {
-    let widest = COMMANDS.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let widest = COMMANDS
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0);
     COMMANDS
         .iter()
         .map(|(name, words)| format!("  {}  {words}", style.strong(&format!("{name:<widest$}"))))
@@ -148,7 +170,10 @@ mod tests {
             ("signed in", Stage::SignedIn),
             (
                 "reconnecting",
-                Stage::Reconnecting { reason: Fault::SessionLost.into(), retry_in: 8 },
+                Stage::Reconnecting {
+                    reason: Fault::SessionLost.into(),
+                    retry_in: 8,
+                },
             ),
             (
                 "insert",
@@ -159,7 +184,10 @@ mod tests {
             ),
             (
                 "detected",
-                Stage::InsertCard(InsertCard { detected: Some(card()), ..InsertCard::default() }),
+                Stage::InsertCard(InsertCard {
+                    detected: Some(card()),
+                    ..InsertCard::default()
+                }),
             ),
             (
                 "second try",
@@ -174,7 +202,13 @@ mod tests {
                     why: None,
                 }),
             ),
-            ("new pin", Stage::ChangePin(ChangePin { card: card(), refused: None })),
+            (
+                "new pin",
+                Stage::ChangePin(ChangePin {
+                    card: card(),
+                    refused: None,
+                }),
+            ),
         ] {
             view.stage = stage_now;
             show(title, stage(&view, PLAIN));
@@ -204,6 +238,12 @@ mod tests {
         let plain = help(PLAIN).join("\n");
         let dressed = help(Style::colourful()).join("\n");
         assert_ne!(plain, dressed);
-        assert_eq!(dressed.replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", ""), plain);
+        assert_eq!(
+            dressed
+                .replace("\x1b[1m", "")
+                .replace("\x1b[2m", "")
+                .replace("\x1b[0m", ""),
+            plain
+        );
     }
 }

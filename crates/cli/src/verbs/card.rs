@@ -3,8 +3,7 @@
 
 use lanyard_client::cards::{
     self, AdminKeyChoice, CardChange, CardListing, CardView, CreateCard, PinChoice,
-    Purpose, PukChoice as Puk,
-    ReaderView,
+    PukChoice as Puk, Purpose, ReaderView,
 };
 use lanyard_client::session::Now;
 use lanyard_client::{Fault, Problem};
@@ -20,16 +19,23 @@ pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
         Card::Create(options) => create(context, &options),
         Card::List { json } => list(context, json),
         Card::Enrol(options) => enrol::run(context, options),
-        Card::ChangePin { card, use_last_try, pin_fd, new_pin_fd } => {
-            with_card(context, &card, |card| {
-                let old = secrets::take(pin_fd, "Current PIN")?;
-                let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)")?;
-                cards::change_pin(card, &old, &new, use_last_try)?;
-                output::line("The PIN is changed.");
-                Ok(())
-            })
-        }
-        Card::Unblock { card, puk_fd, new_pin_fd } => with_card(context, &card, |card| {
+        Card::ChangePin {
+            card,
+            use_last_try,
+            pin_fd,
+            new_pin_fd,
+        } => with_card(context, &card, |card| {
+            let old = secrets::take(pin_fd, "Current PIN")?;
+            let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)")?;
+            cards::change_pin(card, &old, &new, use_last_try)?;
+            output::line("The PIN is changed.");
+            Ok(())
+        }),
+        Card::Unblock {
+            card,
+            puk_fd,
+            new_pin_fd,
+        } => with_card(context, &card, |card| {
             let puk = secrets::take(puk_fd, "PUK")?;
             let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)")?;
             cards::unblock(card, &puk, &new)?;
@@ -39,8 +45,7 @@ pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
         Card::Status { card, json } => status(context, &card, json),
         Card::Destroy { card, yes } => with_card(context, &card, |card| {
             let label = card.facts().label();
-            let question =
-                format!("Destroy {label}? Its keys cannot be brought back.");
+            let question = format!("Destroy {label}? Its keys cannot be brought back.");
             if !yes && !output::confirm(&question) {
                 return Err(Problem::new(Fault::Cancelled));
             }
@@ -59,7 +64,13 @@ fn with_card(
     let reached = cards::open(&context.config, &context.places);
     let which = which.card.as_deref();
     let places = &context.places;
-    work(&CardChange::choose(places, &context.config, &reached, which, Purpose::Any)?)
+    work(&CardChange::choose(
+        places,
+        &context.config,
+        &reached,
+        which,
+        Purpose::Any,
+    )?)
 }
 
 fn create(context: &Context, options: &Create) -> Result<(), Problem> {
@@ -84,10 +95,18 @@ fn create(context: &Context, options: &Create) -> Result<(), Problem> {
             "Admin key (48 or 64 hexadecimal digits)",
         )?),
     };
-    let order = CreateCard { name: options.name.clone(), pin, puk, admin_key };
+    let order = CreateCard {
+        name: options.name.clone(),
+        pin,
+        puk,
+        admin_key,
+    };
     let created = cards::create(&context.places, &context.config, &order)?;
     let style = Style::of_stdout();
-    output::line(&format!("Virtual card {} is created.", style.strong(&options.name)));
+    output::line(&format!(
+        "Virtual card {} is created.",
+        style.strong(&options.name)
+    ));
     output::line(&format!("  Instance   {}", created.instance));
     output::line(&format!("  Number     {}", created.guid));
     output::line("  Protection sealed file: no hardware protection");
@@ -145,11 +164,14 @@ fn card_lines(card: &CardView, style: Style) -> Vec<String> {
     if let Some(name) = &card.name {
         field("Card", name);
     }
-    field("Kind", match card.kind {
-        "virtual-file" => "virtual card in a sealed file (no hardware protection)",
-        "virtual-tpm" => "virtual card in the TPM",
-        _ => "physical card",
-    });
+    field(
+        "Kind",
+        match card.kind {
+            "virtual-file" => "virtual card in a sealed file (no hardware protection)",
+            "virtual-tpm" => "virtual card in the TPM",
+            _ => "physical card",
+        },
+    );
     if let Some(guid) = &card.guid {
         field("Number", guid);
     }
@@ -185,10 +207,18 @@ fn status(context: &Context, which: &Which, json: bool) -> Result<(), Problem> {
     // Chosen first: the faults of choosing are the ones that a person can act on.
     let reached = cards::open(&context.config, &context.places);
     let which = which.card.as_deref();
-    let chosen =
-        CardChange::choose(&context.places, &context.config, &reached, which, Purpose::Any)?;
+    let chosen = CardChange::choose(
+        &context.places,
+        &context.config,
+        &reached,
+        which,
+        Purpose::Any,
+    )?;
     let reader = chosen.facts().summary.reader.name.clone();
-    let found = listing(context)?.readers.into_iter().find(|one| one.reader == reader);
+    let found = listing(context)?
+        .readers
+        .into_iter()
+        .find(|one| one.reader == reader);
     let view = found.ok_or_else(|| Problem::new(Fault::CardRemoved))?;
     if json {
         output::json(&view.card);

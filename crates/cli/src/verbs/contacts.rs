@@ -23,12 +23,17 @@ pub fn run(context: &Context, verb: Contacts) -> Result<(), Problem> {
             Ok(())
         }
         Contacts::Add { address, name } => {
-            context.ask(Intent::AddContact { address: address.clone(), name })?;
+            context.ask(Intent::AddContact {
+                address: address.clone(),
+                name,
+            })?;
             output::line(&format!("{address} is in your contact list now."));
             Ok(())
         }
         Contacts::Remove { address } => {
-            context.ask(Intent::RemoveContact { address: address.clone() })?;
+            context.ask(Intent::RemoveContact {
+                address: address.clone(),
+            })?;
             output::line(&format!("{address} is no longer in your contact list."));
             Ok(())
         }

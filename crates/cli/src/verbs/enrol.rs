@@ -14,8 +14,10 @@ use crate::secrets;
 /// Enrols a card.
 pub fn run(context: &Context, options: Enrol) -> Result<(), Problem> {
     let last = || AccountFiles::last_account(&context.places, &context.profile);
-    let address =
-        options.address.or_else(last).ok_or_else(|| Problem::new(Fault::AddressMalformed))?;
+    let address = options
+        .address
+        .or_else(last)
+        .ok_or_else(|| Problem::new(Fault::AddressMalformed))?;
     let reached = cards::open(&context.config, &context.places);
     let which = options.card.card.as_deref();
     let purpose = Purpose::Enrol(&address);
@@ -61,7 +63,9 @@ pub fn run(context: &Context, options: Enrol) -> Result<(), Problem> {
 
 /// A used card is overwritten only after a question.
 fn may_overwrite(card: &CardChange<'_>) -> Result<bool, Problem> {
-    let Some(certificate) = &card.facts().certificate else { return Ok(false) };
+    let Some(certificate) = &card.facts().certificate else {
+        return Ok(false);
+    };
     let whose = format!("This card is enrolled for {}.", certificate.holder);
     if output::confirm(&format!("{whose} Replace its key and certificate?")) {
         Ok(true)
@@ -76,7 +80,10 @@ fn report(enrolled: &Enrolled) {
     output::line(&format!("  Holder   {}", enrolled.holder));
     output::line(&format!("  Issuer   {}", enrolled.issuer));
     output::line(&format!("  Serial   {}", enrolled.serial));
-    output::line(&format!("  Valid    until {}", output::local_time(enrolled.not_after)));
+    output::line(&format!(
+        "  Valid    until {}",
+        output::local_time(enrolled.not_after)
+    ));
     if !enrolled.active {
         let words = "It becomes active at your first sign-in, when you choose your own PIN.";
         output::line(&style.warn(words));

@@ -33,7 +33,11 @@ impl Context {
     /// Reads the configuration.
     pub fn new(places: Places, profile: Profile) -> Result<Self, Problem> {
         let config = Arc::new(ClientConfig::load(&places)?);
-        Ok(Self { places, profile, config })
+        Ok(Self {
+            places,
+            profile,
+            config,
+        })
     }
 
     /// The running agent.
@@ -51,7 +55,10 @@ impl Context {
         on_event: impl FnMut(Option<Event>) + Send + 'static,
     ) -> Result<Face, Problem> {
         let program = env::current_exe().map_err(|_| Problem::new(Fault::AgentUnreachable))?;
-        let program = AgentProgram { program, arguments: vec!["agent".to_owned()] };
+        let program = AgentProgram {
+            program,
+            arguments: vec!["agent".to_owned()],
+        };
         Face::connect_or_start(&self.places, &self.profile, &program, on_event)
     }
 
@@ -66,7 +73,9 @@ pub fn run(context: &Context, verb: Verb) -> Result<(), Problem> {
     match verb {
         Verb::SignIn(options) => sign_in::sign_in(context, options),
         Verb::Open => sign_in::open(context),
-        Verb::SignOut { delete_sign_in_info } => session::sign_out(context, delete_sign_in_info),
+        Verb::SignOut {
+            delete_sign_in_info,
+        } => session::sign_out(context, delete_sign_in_info),
         Verb::Exit => session::exit(context),
         Verb::Status { status, note, json } => session::status(context, status, note, json),
         Verb::Send { address, text } => session::send(context, address, &text),

@@ -32,7 +32,10 @@ pub fn status(
         Err(problem) => return Err(problem),
     };
     let view = view.unwrap_or_else(|| {
-        SessionView::idle(AccountFiles::last_account(&context.places, &context.profile))
+        SessionView::idle(AccountFiles::last_account(
+            &context.places,
+            &context.profile,
+        ))
     });
     if json {
         output::json(&view);
@@ -55,7 +58,13 @@ fn set_status(
         }
         None => None,
     };
-    context.ask(Intent::SetStatus { availability, automatic, note }).map(drop)
+    context
+        .ask(Intent::SetStatus {
+            availability,
+            automatic,
+            note,
+        })
+        .map(drop)
 }
 
 fn status_in_words(view: &SessionView) {
@@ -66,7 +75,10 @@ fn status_in_words(view: &SessionView) {
             let own = &view.own;
             let badge = style.badge(own.availability);
             output::line(&format!("Signed in as {}", style.strong(&address)));
-            output::line(&format!("Status       {badge} {}", own.availability.words()));
+            output::line(&format!(
+                "Status       {badge} {}",
+                own.availability.words()
+            ));
             if !own.note.is_empty() {
                 output::line(&format!("Note         {}", own.note));
             }
@@ -81,7 +93,11 @@ fn status_in_words(view: &SessionView) {
             }
         }
         (stage, address) => {
-            output::line(&format!("{} ({})", stage.words(), address.unwrap_or_default()));
+            output::line(&format!(
+                "{} ({})",
+                stage.words(),
+                address.unwrap_or_default()
+            ));
         }
     }
     if let Some(problem) = &view.problem {
@@ -93,7 +109,9 @@ fn status_in_words(view: &SessionView) {
 pub fn send(context: &Context, to: SignInAddress, words: &[String]) -> Result<(), Problem> {
     let text = if words.is_empty() || words == ["-"] {
         let mut text = String::new();
-        let read = std::io::stdin().take(TEXT_BYTES_MAX).read_to_string(&mut text);
+        let read = std::io::stdin()
+            .take(TEXT_BYTES_MAX)
+            .read_to_string(&mut text);
         read.map_err(|_| Problem::new(Fault::MessageEmpty))?;
         text.trim_end_matches('\n').to_owned()
     } else {
@@ -120,12 +138,16 @@ pub fn watch(context: &Context) -> Result<(), Problem> {
 /// `lanyard sign-out`.
 pub fn sign_out(context: &Context, delete: bool) -> Result<(), Problem> {
     if delete {
-        return match context.ask(Intent::SignOut { delete_sign_in_info: true }) {
+        return match context.ask(Intent::SignOut {
+            delete_sign_in_info: true,
+        }) {
             Err(problem) if problem.is(Fault::NoSession) => delete_sign_in_info(context, None),
             other => other.map(|body| removed(&body)),
         };
     }
-    context.ask(Intent::SignOut { delete_sign_in_info: false })?;
+    context.ask(Intent::SignOut {
+        delete_sign_in_info: false,
+    })?;
     output::line("Signed out.");
     Ok(())
 }

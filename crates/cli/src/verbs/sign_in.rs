@@ -32,13 +32,15 @@ pub fn open(context: &Context) -> Result<(), Problem> {
 }
 
 fn parse(typed: &str) -> Result<SignInAddress, Problem> {
-    typed.parse().map_err(|error: lanyard_client::address::AddressError| {
-        let mut reason = error.to_string();
-        if let Some(first) = reason.get(..1).map(str::to_uppercase) {
-            reason.replace_range(..1, &first);
-        }
-        Problem::new(Fault::AddressMalformed).with_detail(format!("{reason}."))
-    })
+    typed
+        .parse()
+        .map_err(|error: lanyard_client::address::AddressError| {
+            let mut reason = error.to_string();
+            if let Some(first) = reason.get(..1).map(str::to_uppercase) {
+                reason.replace_range(..1, &first);
+            }
+            Problem::new(Fault::AddressMalformed).with_detail(format!("{reason}."))
+        })
 }
 
 fn remembered_or_asked(context: &Context) -> Result<SignInAddress, Problem> {

@@ -5,6 +5,8 @@ mod intents;
 mod leaving;
 mod session;
 mod sign_in;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +42,11 @@ pub(super) enum Effect {
     /// Something of the sign-in machine that needs the world.
     SignIn(Output),
     /// Connect to the registrar; events come back with this number.
-    SipConnect { generation: u64, host: String, port: u16 },
+    SipConnect {
+        generation: u64,
+        host: String,
+        port: u16,
+    },
     /// Send to the registrar.
     SipSend(Bytes),
     /// Close that connection.
@@ -50,7 +56,10 @@ pub(super) enum Effect {
     /// To one face.
     EventTo(u64, Event),
     /// To one face.
-    Reply { asker: Asker, result: Result<Box<ReplyBody>, Problem> },
+    Reply {
+        asker: Asker,
+        result: Result<Box<ReplyBody>, Problem>,
+    },
     /// The agent ends.
     Exit,
 }
@@ -163,8 +172,14 @@ impl Core {
         if generation != self.generation {
             return;
         }
-        let host = self.server.as_ref().map(|(host, _)| host.clone()).unwrap_or_default();
-        let Some(session) = &mut self.session else { return };
+        let host = self
+            .server
+            .as_ref()
+            .map(|(host, _)| host.clone())
+            .unwrap_or_default();
+        let Some(session) = &mut self.session else {
+            return;
+        };
         match event {
             SipEvent::Connected { local } => session.connected(now, &local),
             SipEvent::Bytes(bytes) => session.received(now, &bytes),
@@ -211,11 +226,15 @@ impl Core {
     }
 
     fn tell_session(&mut self) {
-        self.effects.push(Effect::Event(Event::Session(self.view.clone())));
+        self.effects
+            .push(Effect::Event(Event::Session(self.view.clone())));
     }
 
     fn reply(&mut self, asker: Asker, result: Result<ReplyBody, Problem>) {
-        self.effects.push(Effect::Reply { asker, result: result.map(Box::new) });
+        self.effects.push(Effect::Reply {
+            asker,
+            result: result.map(Box::new),
+        });
     }
 
     fn token(&mut self, asker: Asker) -> Token {

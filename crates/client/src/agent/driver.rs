@@ -32,16 +32,36 @@ const FAREWELL_MS_MAX: u64 = 500;
 
 /// What happened.
 pub(super) enum Happened {
-    FaceCame { face: u64, lines: mpsc::Sender<String> },
-    FaceGone { face: u64 },
-    Request { face: u64, request: Request },
-    Secret { face: u64, secret: Secret },
-    Http { id: u64, answer: Result<HttpAnswer, NetFault> },
-    Srv { id: u64, answer: Result<Vec<SrvRecord>, NetFault> },
+    FaceCame {
+        face: u64,
+        lines: mpsc::Sender<String>,
+    },
+    FaceGone {
+        face: u64,
+    },
+    Request {
+        face: u64,
+        request: Request,
+    },
+    Secret {
+        face: u64,
+        secret: Secret,
+    },
+    Http {
+        id: u64,
+        answer: Result<HttpAnswer, NetFault>,
+    },
+    Srv {
+        id: u64,
+        answer: Result<Vec<SrvRecord>, NetFault>,
+    },
     Cards(CardsSeen),
     CardAnswer(Result<HttpAnswer, CardTrouble>),
     PinChanged(Result<(), CardFault>),
-    Sip { generation: u64, event: SipEvent },
+    Sip {
+        generation: u64,
+        event: SipEvent,
+    },
 }
 
 /// The loop's own state.
@@ -121,7 +141,10 @@ impl Driver {
             Happened::FaceCame { face, lines } => drop(self.faces.insert(face, lines)),
             Happened::FaceGone { face } => self.drop_face(face),
             Happened::Request { face, request } => {
-                let asker = Asker { face, request: request.id };
+                let asker = Asker {
+                    face,
+                    request: request.id,
+                };
                 self.core.intent(now, asker, request.intent);
             }
             Happened::Secret { face, secret } => self.core.secret(now, face, &secret),
@@ -151,7 +174,11 @@ impl Driver {
         for effect in self.core.take_effects() {
             match effect {
                 Effect::SignIn(output) => self.sign_in(output),
-                Effect::SipConnect { generation, host, port } => {
+                Effect::SipConnect {
+                    generation,
+                    host,
+                    port,
+                } => {
                     self.close_sip();
                     let (bytes, queue) = mpsc::unbounded_channel();
                     let (net, sender) = (self.net.clone(), self.sender.clone());
@@ -168,7 +195,11 @@ impl Driver {
                 Effect::EventTo(face, event) => self.line(face, to_line(&event)),
                 Effect::Reply { asker, result } => {
                     let reply = match result {
-                        Ok(body) => Reply { reply: asker.request, error: None, body: *body },
+                        Ok(body) => Reply {
+                            reply: asker.request,
+                            error: None,
+                            body: *body,
+                        },
                         Err(problem) => Reply {
                             reply: asker.request,
                             error: Some(problem),
@@ -208,7 +239,12 @@ impl Driver {
                 self.watch = Some(CardWatch::begin(cards, places, self.sender.clone()));
             }
             Output::StopWatching => self.watch = None,
-            Output::CardExchange { card, pin, last_try, request } => {
+            Output::CardExchange {
+                card,
+                pin,
+                last_try,
+                request,
+            } => {
                 let (net, cards) = (self.net.clone(), Arc::clone(&self.cards));
                 let sender = self.sender.clone();
                 tokio::spawn(async move {
@@ -216,7 +252,12 @@ impl Driver {
                     let _ = sender.send(Happened::CardAnswer(answer.await)).await;
                 });
             }
-            Output::ChangePin { card, old, new, last_try } => {
+            Output::ChangePin {
+                card,
+                old,
+                new,
+                last_try,
+            } => {
                 let (cards, sender) = (Arc::clone(&self.cards), self.sender.clone());
                 tokio::spawn(async move {
                     let result = tasks::change_pin(cards, *card, old, new, last_try).await;
@@ -230,15 +271,22 @@ impl Driver {
 
     fn event(&mut self, event: &Event) {
         let line = to_line(event);
-        let attached: Vec<u64> =
-            self.faces.keys().copied().filter(|face| self.core.is_attached(*face)).collect();
+        let attached: Vec<u64> = self
+            .faces
+            .keys()
+            .copied()
+            .filter(|face| self.core.is_attached(*face))
+            .collect();
         for face in attached {
             self.line(face, line.clone());
         }
     }
 
     fn line(&mut self, face: u64, line: String) {
-        let full = self.faces.get(&face).is_some_and(|lines| lines.try_send(line).is_err());
+        let full = self
+            .faces
+            .get(&face)
+            .is_some_and(|lines| lines.try_send(line).is_err());
         if full {
             tracing::info!(face, "a face that does not read was dropped");
             self.drop_face(face);

@@ -38,7 +38,14 @@ pub(super) async fn serve(
         return;
     }
     let (lines, queue) = mpsc::channel(FACE_LINES_MAX);
-    if happened.send(Happened::FaceCame { face, lines: lines.clone() }).await.is_err() {
+    if happened
+        .send(Happened::FaceCame {
+            face,
+            lines: lines.clone(),
+        })
+        .await
+        .is_err()
+    {
         return;
     }
     let writing = tokio::spawn(write_queue(writer, queue));
@@ -50,7 +57,11 @@ pub(super) async fn serve(
             Err(error) => {
                 let problem = Problem::new(Fault::RequestNotUnderstood);
                 let body = ReplyBody::default();
-                let reply = Reply { reply: error.id, error: Some(problem), body };
+                let reply = Reply {
+                    reply: error.id,
+                    error: Some(problem),
+                    body,
+                };
                 let _ = lines.send(to_line(&reply)).await;
                 continue;
             }

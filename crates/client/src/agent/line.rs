@@ -33,7 +33,12 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     /// Reads from this stream.
     pub fn new(stream: R) -> Self {
         let buffer = Zeroizing::new(vec![0; LINE_BYTES_MAX.saturating_add(1)]);
-        Self { stream, buffer, filled: 0, taken: 0 }
+        Self {
+            stream,
+            buffer,
+            filled: 0,
+            taken: 0,
+        }
     }
 
     /// The next line without its end; `None` when the other side is gone. Wipes the line before.
@@ -66,7 +71,10 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     fn drop_taken(&mut self) {
         self.buffer.copy_within(self.taken..self.filled, 0);
         let rest = self.filled.saturating_sub(self.taken);
-        self.buffer.get_mut(rest..self.filled).unwrap_or_default().zeroize();
+        self.buffer
+            .get_mut(rest..self.filled)
+            .unwrap_or_default()
+            .zeroize();
         self.filled = rest;
         self.taken = 0;
     }
@@ -82,7 +90,12 @@ mod tests {
         assert_eq!(reader.next().await.unwrap(), Some(&b"one"[..]));
         assert_eq!(reader.next().await.unwrap(), Some(&b"two-secret"[..]));
         assert_eq!(reader.next().await.unwrap(), None);
-        let left: Vec<u8> = reader.buffer.iter().copied().filter(|byte| *byte != 0).collect();
+        let left: Vec<u8> = reader
+            .buffer
+            .iter()
+            .copied()
+            .filter(|byte| *byte != 0)
+            .collect();
         assert_eq!(left, b"three");
     }
 
@@ -91,7 +104,10 @@ mod tests {
         let mut line = vec![b'x'; LINE_BYTES_MAX];
         line.push(b'\n');
         let mut reader = LineReader::new(line.as_slice());
-        assert_eq!(reader.next().await.unwrap().map(<[u8]>::len), Some(LINE_BYTES_MAX));
+        assert_eq!(
+            reader.next().await.unwrap().map(<[u8]>::len),
+            Some(LINE_BYTES_MAX)
+        );
         line.insert(0, b'x');
         let mut reader = LineReader::new(line.as_slice());
         assert!(matches!(reader.next().await, Err(LineError::TooLong)));

@@ -39,6 +39,8 @@ impl AgentLock {
 /// Whether an agent of this profile runs.
 #[must_use]
 pub fn is_held(places: &Places, profile: &Profile) -> bool {
-    let Ok(file) = File::open(places.agent_lock(profile)) else { return false };
+    let Ok(file) = File::open(places.agent_lock(profile)) else {
+        return false;
+    };
     flock(&file, FlockOperation::NonBlockingLockShared).is_err()
 }

@@ -195,8 +195,7 @@ impl FromFace {
     /// # Errors
     /// When it is no request.
     pub fn parse(line: &[u8]) -> Result<Self, NotUnderstood> {
-        let peek: Peek<'_> =
-            serde_json::from_slice(line).map_err(|_| NotUnderstood { id: 0 })?;
+        let peek: Peek<'_> = serde_json::from_slice(line).map_err(|_| NotUnderstood { id: 0 })?;
         let not_understood = NotUnderstood { id: peek.id };
         if peek.verb != "secret" {
             let request = serde_json::from_slice(line).map_err(|_| not_understood)?;
@@ -245,9 +244,9 @@ impl Secret {
 #[serde(untagged)]
 pub enum FromAgent {
     /// The answer to a request.
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// Something happened.
-    Event(Event),
+    Event(Box<Event>),
 }
 
 /// The answer to a request.
@@ -287,7 +286,9 @@ mod tests {
     #[test]
     fn requests_are_read_as_documented() {
         let line = br#"{"id":7,"do":"sign-in","address":"SIP:Alice@contoso.test"}"#;
-        let Ok(FromFace::Request(request)) = FromFace::parse(line) else { panic!("no request") };
+        let Ok(FromFace::Request(request)) = FromFace::parse(line) else {
+            panic!("no request")
+        };
         assert_eq!(request.id, 7);
         let address = "alice@contoso.test".parse().unwrap();
         assert_eq!(request.intent, Intent::SignIn { address });
@@ -296,32 +297,52 @@ mod tests {
     #[test]
     fn a_secret_goes_there_and_back_and_is_never_printed() {
         let value = Zeroizing::new("271828".to_owned());
-        let secret = Secret { id: 3, kind: SecretKind::Pin, value, last_try: true };
+        let secret = Secret {
+            id: 3,
+            kind: SecretKind::Pin,
+            value,
+            last_try: true,
+        };
         assert!(!format!("{secret:?}").contains("271828"));
         let line = secret.to_line().unwrap();
-        let Ok(FromFace::Secret(back)) = FromFace::parse(&line) else { panic!("no secret") };
+        let Ok(FromFace::Secret(back)) = FromFace::parse(&line) else {
+            panic!("no secret")
+        };
         assert_eq!(back.value.as_str(), "271828");
         assert!(back.last_try);
-        let odd = Secret { value: Zeroizing::new("27\"18".to_owned()), ..back };
+        let odd = Secret {
+            value: Zeroizing::new("27\"18".to_owned()),
+            ..back
+        };
         assert!(odd.to_line().is_err());
     }
 
     #[test]
     fn a_line_that_is_not_understood_still_tells_its_number() {
-        assert_eq!(FromFace::parse(br#"{"id":9,"do":"dance"}"#).unwrap_err().id, 9);
+        assert_eq!(
+            FromFace::parse(br#"{"id":9,"do":"dance"}"#).unwrap_err().id,
+            9
+        );
         assert_eq!(FromFace::parse(b"GET / HTTP/1.1").unwrap_err().id, 0);
     }
 
     #[test]
     fn replies_and_events_are_told_apart() {
-        let reply = Reply { reply: 4, error: None, body: ReplyBody::default() };
+        let reply = Reply {
+            reply: 4,
+            error: None,
+            body: ReplyBody::default(),
+        };
         let text = serde_json::to_string(&reply).unwrap();
         assert_eq!(text, r#"{"reply":4}"#);
-        assert_eq!(serde_json::from_str::<FromAgent>(&text).unwrap(), FromAgent::Reply(reply));
+        assert_eq!(
+            serde_json::from_str::<FromAgent>(&text).unwrap(),
+            FromAgent::Reply(Box::new(reply))
+        );
         let event = serde_json::to_string(&Event::Exit).unwrap();
         assert_eq!(
             serde_json::from_str::<FromAgent>(&event).unwrap(),
-            FromAgent::Event(Event::Exit)
+            FromAgent::Event(Box::new(Event::Exit))
         );
     }
 }

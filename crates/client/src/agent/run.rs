@@ -55,7 +55,9 @@ pub fn run(places: &Places, profile: &Profile, ready: impl FnOnce()) -> Result<(
         let core = Core::new(places.clone(), profile.clone(), Arc::clone(&config), roots);
         ready();
         tracing::info!("the agent is ready");
-        Driver::new(core, net, cards, places.clone(), profile.clone()).run(listener).await;
+        Driver::new(core, net, cards, places.clone(), profile.clone())
+            .run(listener)
+            .await;
         let _ = fs::remove_file(&socket);
         Ok(())
     })
@@ -65,7 +67,9 @@ fn start_log(places: &Places, profile: &Profile) {
     let path = places.profile_state(profile).join("agent.log");
     let mut options = fs::OpenOptions::new();
     std::os::unix::fs::OpenOptionsExt::mode(options.create(true).append(true), 0o600);
-    let Ok(file) = options.open(&path) else { return };
+    let Ok(file) = options.open(&path) else {
+        return;
+    };
     let level = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
     let level = match level.trim() {
         known @ ("trace" | "debug" | "info" | "warn" | "error" | "off") => known,

@@ -43,8 +43,15 @@ pub(super) async fn registrar(
         Ok(stream) => stream,
         Err(fault) => return tell(SipEvent::Closed(fault)).await,
     };
-    let local = stream.get_ref().0.local_addr().map(|local| local.to_string());
-    tell(SipEvent::Connected { local: local.unwrap_or_default() }).await;
+    let local = stream
+        .get_ref()
+        .0
+        .local_addr()
+        .map(|local| local.to_string());
+    tell(SipEvent::Connected {
+        local: local.unwrap_or_default(),
+    })
+    .await;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {
@@ -68,7 +75,11 @@ pub(super) async fn registrar(
     let _ = timeout(limit, async {
         let _ = writer.shutdown().await;
         let mut rest = BytesMut::with_capacity(READ_BYTES);
-        while reader.read_buf(&mut rest).await.is_ok_and(|count| count > 0) {
+        while reader
+            .read_buf(&mut rest)
+            .await
+            .is_ok_and(|count| count > 0)
+        {
             rest.clear();
         }
     })
@@ -84,13 +95,21 @@ pub(super) async fn card_exchange(
     last_try: bool,
     request: HttpRequest,
 ) -> Result<HttpAnswer, CardTrouble> {
-    let consent = if last_try { LastTry::Allow } else { LastTry::Refuse };
+    let consent = if last_try {
+        LastTry::Allow
+    } else {
+        LastTry::Refuse
+    };
     let signer = CardSigner::authentication(cards, &card.summary, pin, consent)
         .map_err(CardTrouble::Card)?;
-    let tls = net.trust().with_certificate(signer.client_certificate(Vec::new()));
+    let tls = net
+        .trust()
+        .with_certificate(signer.client_certificate(Vec::new()));
     let (done, outcome) = oneshot::channel();
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let answer = match runtime {
             Ok(runtime) => runtime.block_on(crate::net::exchange(&net, request, tls)),
             Err(_) => Err(NetFault::Unreachable),
@@ -122,7 +141,11 @@ pub(super) async fn change_pin(
 ) -> Result<(), CardFault> {
     let (done, outcome) = oneshot::channel();
     thread::spawn(move || {
-        let consent = if last_try { LastTry::Allow } else { LastTry::Refuse };
+        let consent = if last_try {
+            LastTry::Allow
+        } else {
+            LastTry::Refuse
+        };
         let result = cards.open(&card.summary.reader).and_then(|mut session| {
             if let Some(guid) = card.summary.guid {
                 session.expect_guid(guid)?;
@@ -143,11 +166,7 @@ pub(super) async fn change_pin(
 pub(super) struct CardWatch(Cancel);
 
 impl CardWatch {
-    pub(super) fn begin(
-        cards: Arc<Cards>,
-        places: Places,
-        sender: mpsc::Sender<Happened>,
-    ) -> Self {
+    pub(super) fn begin(cards: Arc<Cards>, places: Places, sender: mpsc::Sender<Happened>) -> Self {
         let cancel = Cancel::new();
         let watch = Self(cancel.clone());
         thread::spawn(move || {
@@ -180,9 +199,17 @@ impl Drop for CardWatch {
 fn look(cards: &Cards, places: &Places) -> CardsSeen {
     let listing = match list_with_own(places, cards) {
         Ok(listing) => listing,
-        Err(fault) => return CardsSeen { pcsc_fault: Some(fault), ..CardsSeen::default() },
+        Err(fault) => {
+            return CardsSeen {
+                pcsc_fault: Some(fault),
+                ..CardsSeen::default()
+            };
+        }
     };
-    let mut seen = CardsSeen { pcsc_fault: listing.pcsc_fault, ..CardsSeen::default() };
+    let mut seen = CardsSeen {
+        pcsc_fault: listing.pcsc_fault,
+        ..CardsSeen::default()
+    };
     for reader in listing.readers {
         seen.readers.push(reader.reader.name.clone());
         match reader.card {
@@ -191,8 +218,15 @@ fn look(cards: &Cards, places: &Places) -> CardsSeen {
             Err(CardFault::NoCard | CardFault::Removed | CardFault::Interrupted) => {}
             Err(fault) => {
                 let place = reader.reader.name;
-                let card = CardLabel { holder: String::new(), place, is_virtual: false };
-                seen.mute.push(LeftOut { card, reason: card_problem(fault) });
+                let card = CardLabel {
+                    holder: String::new(),
+                    place,
+                    is_virtual: false,
+                };
+                seen.mute.push(LeftOut {
+                    card,
+                    reason: card_problem(fault),
+                });
             }
         }
     }

@@ -50,14 +50,18 @@ fn start(places: &Places) -> JoinHandle<Result<(), Problem>> {
     let (ready, heard) = channel();
     let places = places.clone();
     let agent = thread::spawn(move || {
-        super::run(&places, &Profile::default(), || drop(ready.send(())))
+        super::run(&places, &Profile::default(), || {
+            ready.send(()).expect("somebody waits")
+        })
     });
     heard.recv_timeout(LIMIT).unwrap();
     agent
 }
 
 fn connect(places: &Places) -> Face {
-    Face::connect(places, &Profile::default(), |_| {}).unwrap().unwrap()
+    Face::connect(places, &Profile::default(), |_| {})
+        .unwrap()
+        .unwrap()
 }
 
 #[test]
@@ -65,7 +69,9 @@ fn a_face_attaches_hears_the_state_and_ends_the_agent() {
     let dir = tempfile::tempdir().unwrap();
     let places = places(dir.path());
     let agent = start(&places);
-    let mode = fs::metadata(places.agent_socket(&Profile::default())).unwrap().permissions();
+    let mode = fs::metadata(places.agent_socket(&Profile::default()))
+        .unwrap()
+        .permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
     let (events, heard) = channel();
     let face = Face::connect(&places, &Profile::default(), move |event| {
@@ -75,12 +81,21 @@ fn a_face_attaches_hears_the_state_and_ends_the_agent() {
     assert_eq!(face.hello.protocol, PROTOCOL_VERSION);
     let body = face.request(Intent::Attach { display: true }).unwrap();
     assert_eq!(body.session.unwrap().stage, Stage::Idle);
-    let Some(Event::Session(view)) = heard.recv_timeout(LIMIT).unwrap() else { panic!() };
+    let Some(Event::Session(view)) = heard.recv_timeout(LIMIT).unwrap() else {
+        panic!()
+    };
     assert_eq!(view.stage, Stage::Idle);
-    let send = Intent::Send { to: "bob@contoso.test".parse().unwrap(), text: "hi".into() };
+    let send = Intent::Send {
+        to: "bob@contoso.test".parse().unwrap(),
+        text: "hi".into(),
+    };
     assert!(face.request(send).unwrap_err().is(Fault::NoSession));
     let pin = Zeroizing::new("123456".to_owned());
-    assert!(face.secret(SecretKind::Pin, pin, false).unwrap_err().is(Fault::NotNow));
+    assert!(
+        face.secret(SecretKind::Pin, pin, false)
+            .unwrap_err()
+            .is(Fault::NotNow)
+    );
     face.request(Intent::Exit).unwrap();
     agent.join().unwrap().unwrap();
     assert_eq!(heard.recv_timeout(LIMIT).unwrap(), Some(Event::Exit));
@@ -140,7 +155,10 @@ fn nonsense_is_answered_and_endless_lines_end_the_connection() {
     stream.write_all(b"{\"id\":5,\"do\":\"dance\"}\n").unwrap();
     line.clear();
     reader.read_line(&mut line).unwrap();
-    assert!(line.contains("\"reply\":5") && line.contains("LY-1832"), "{line}");
+    assert!(
+        line.contains("\"reply\":5") && line.contains("LY-1832"),
+        "{line}"
+    );
     let endless = vec![b'x'; LINE_BYTES_MAX + 2];
     // The agent may close while we still write.
     let _ = stream.write_all(&endless);
@@ -155,7 +173,11 @@ fn nonsense_is_answered_and_endless_lines_end_the_connection() {
 fn a_broken_configuration_is_told_before_anything_runs() {
     let dir = tempfile::tempdir().unwrap();
     let places = places(dir.path());
-    fs::write(places.config.join("client.toml"), "trust_anchors = ['missing.pem']").unwrap();
+    fs::write(
+        places.config.join("client.toml"),
+        "trust_anchors = ['missing.pem']",
+    )
+    .unwrap();
     let problem = super::run(&places, &Profile::default(), || {}).unwrap_err();
     assert!(problem.is(Fault::ConfigClientInvalid), "{problem}");
     assert!(problem.to_string().contains("missing.pem"));
@@ -173,8 +195,16 @@ fn deleting_the_sign_in_info_works_without_a_session_and_pre_fills_nothing() {
     let face = connect(&places);
     let before = face.request(Intent::Status).unwrap().session.unwrap();
     assert_eq!(before.address, Some(address));
-    let body = face.request(Intent::DeleteSignInInfo { address: None }).unwrap();
-    assert!(body.forgotten.unwrap().removed.iter().any(|one| one.starts_with("settings")));
+    let body = face
+        .request(Intent::DeleteSignInInfo { address: None })
+        .unwrap();
+    assert!(
+        body.forgotten
+            .unwrap()
+            .removed
+            .iter()
+            .any(|one| one.starts_with("settings"))
+    );
     let after = face.request(Intent::Status).unwrap().session.unwrap();
     assert_eq!(after.address, None);
     face.request(Intent::Exit).unwrap();

@@ -50,19 +50,26 @@ impl<'a> CardChange<'a> {
         }
         let listing = list_with_own(places, cards).map_err(card_problem)?;
         let why = listing.why_no_card();
-        let found: Vec<CardFacts> =
-            listing.cards().map(|card| facts_of(places, card.clone())).collect();
+        let found: Vec<CardFacts> = listing
+            .cards()
+            .map(|card| facts_of(places, card.clone()))
+            .collect();
         if found.is_empty() {
             return Err(card_problem(why.unwrap_or(CardFault::NoCard)));
         }
         let mut fitting: Vec<CardFacts> = match which {
-            Some(which) => {
-                found.into_iter().filter(|card| matches_word(places, card, which)).collect()
-            }
+            Some(which) => found
+                .into_iter()
+                .filter(|card| matches_word(places, card, which))
+                .collect(),
             None => best(places, found, purpose)?,
         };
         match (fitting.pop(), fitting.is_empty()) {
-            (Some(facts), true) => Ok(Self { places, cards, facts }),
+            (Some(facts), true) => Ok(Self {
+                places,
+                cards,
+                facts,
+            }),
             (Some(last), false) => {
                 fitting.push(last);
                 let names: Vec<String> = fitting.iter().map(name_to_type).collect();
@@ -90,7 +97,10 @@ impl<'a> CardChange<'a> {
     /// # Errors
     /// When it is gone or another one is there now.
     pub fn open(&self) -> Result<CardSession, Problem> {
-        let mut session = self.cards.open(&self.facts.summary.reader).map_err(card_problem)?;
+        let mut session = self
+            .cards
+            .open(&self.facts.summary.reader)
+            .map_err(card_problem)?;
         if let Some(guid) = self.facts.summary.guid {
             session.expect_guid(guid).map_err(card_problem)?;
         }
@@ -128,12 +138,19 @@ fn best(
     let Some(top) = ranked.iter().map(|(rank, _)| *rank).max() else {
         return Err(foreign.unwrap_or(Fault::CardNotFound.into()));
     };
-    Ok(ranked.into_iter().filter(|(rank, _)| *rank == top).map(|(_, card)| card).collect())
+    Ok(ranked
+        .into_iter()
+        .filter(|(rank, _)| *rank == top)
+        .map(|(_, card)| card)
+        .collect())
 }
 
 /// A card in the words that `--card` takes.
 fn name_to_type(card: &CardFacts) -> String {
-    let place = card.name.clone().unwrap_or_else(|| card.summary.reader.name.clone());
+    let place = card
+        .name
+        .clone()
+        .unwrap_or_else(|| card.summary.reader.name.clone());
     match card.guid() {
         Some(guid) => format!("{place} ({})", guid.get(..8).unwrap_or_default()),
         None => place,
@@ -146,13 +163,8 @@ fn matches_word(places: &Places, card: &CardFacts, which: &str) -> bool {
         let typed: String = which.to_ascii_lowercase().replace('-', "");
         typed.len() >= 4 && guid.starts_with(&typed)
     });
-    let instance = instance_of(places, card).is_some_and(|instance| {
-        which.parse() == Ok(instance)
-    });
-    number
-        || instance
-        || card.name.as_deref().is_some_and(same)
-        || same(&card.summary.reader.name)
+    let instance = instance_of(places, card).is_some_and(|instance| which.parse() == Ok(instance));
+    number || instance || card.name.as_deref().is_some_and(same) || same(&card.summary.reader.name)
 }
 
 /// Changes the PIN.
@@ -167,8 +179,14 @@ pub fn change_pin(
 ) -> Result<(), Problem> {
     let old = Pin::parse(old).map_err(|_| pin_format_problem())?;
     let new = new_pin(new, Some(&old))?;
-    let consent = if last_try { LastTry::Allow } else { LastTry::Refuse };
-    card.open()?.change_pin(&old, &new, consent).map_err(card_problem)
+    let consent = if last_try {
+        LastTry::Allow
+    } else {
+        LastTry::Refuse
+    };
+    card.open()?
+        .change_pin(&old, &new, consent)
+        .map_err(card_problem)
 }
 
 /// Sets a new PIN with the PUK.

@@ -45,7 +45,11 @@ pub fn ensure_daemon(places: &Places) -> Result<(), Problem> {
         start()?;
     }
     // A card that was made just now is served a moment later.
-    let all_there = || instances.iter().all(|instance| cards.socket(*instance).exists());
+    let all_there = || {
+        instances
+            .iter()
+            .all(|instance| cards.socket(*instance).exists())
+    };
     while !(all_there() && daemon(&cards) != Daemon::Absent) {
         if Instant::now() >= end {
             return Err(Problem::new(Fault::CardDaemonUnavailable));
@@ -56,8 +60,12 @@ pub fn ensure_daemon(places: &Places) -> Result<(), Problem> {
 }
 
 fn start() -> Result<(), Problem> {
-    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(PROGRAM)));
-    let program = beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
+    let beside = env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join(PROGRAM)));
+    let program = beside
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| PathBuf::from(PROGRAM));
     let mut child = Command::new(program)
         .current_dir("/")
         .stdin(Stdio::null())

@@ -47,7 +47,11 @@ impl CardFacts {
     pub fn of(summary: CardSummary, name: Option<String>) -> Self {
         let der = summary.authentication_certificate.as_deref();
         let certificate = der.and_then(CertificateFacts::of_der);
-        Self { summary, certificate, name }
+        Self {
+            summary,
+            certificate,
+            name,
+        }
     }
 
     /// The card's number, as people and files write it.
@@ -76,7 +80,11 @@ impl CardFacts {
             (None, false) => self.summary.reader.name.clone(),
         };
         let holder = self.certificate.as_ref().map(|facts| facts.holder.clone());
-        CardLabel { holder: holder.unwrap_or_default(), place, is_virtual }
+        CardLabel {
+            holder: holder.unwrap_or_default(),
+            place,
+            is_virtual,
+        }
     }
 }
 
@@ -97,7 +105,10 @@ impl CertificateFacts {
             .collect();
         let upn = claims.upn.map(|upn| upn.as_str().to_owned());
         let email = claims.email.map(|email| email.as_str().to_lowercase());
-        let holder = claims.common_name.or_else(|| upn.clone()).unwrap_or_default();
+        let holder = claims
+            .common_name
+            .or_else(|| upn.clone())
+            .unwrap_or_default();
         let issuer = certificate.issuer();
         Some(Self {
             addresses,

@@ -141,7 +141,10 @@ pub fn list(
         Ok(listing) => listing,
         Err(fault) => {
             let service = Some(card_problem(fault));
-            return Ok(CardListing { readers: Vec::new(), service });
+            return Ok(CardListing {
+                readers: Vec::new(),
+                service,
+            });
         }
     };
     let readers = listing.readers.into_iter().map(|reader| {
@@ -158,8 +161,13 @@ pub fn list(
         }
     });
     // Without PC/SC the virtual cards still work; that is worth a word, not an error.
-    let service = listing.pcsc_fault.map(|_| Problem::new(Fault::PcscUnavailable));
-    Ok(CardListing { readers: readers.collect(), service })
+    let service = listing
+        .pcsc_fault
+        .map(|_| Problem::new(Fault::PcscUnavailable));
+    Ok(CardListing {
+        readers: readers.collect(),
+        service,
+    })
 }
 
 /// Lists the cards; waits a moment for the person's own virtual cards, which the smart-card service sees only some
@@ -220,17 +228,20 @@ fn view(facts: &CardFacts, places: &Places, wall: OffsetDateTime) -> CardView {
         Some(certificate) if wall < certificate.not_before => CardState::NotYetValid,
         Some(_) => CardState::Enrolled,
     };
-    let certificate = facts.certificate.as_ref().map(|certificate| CertificateView {
-        holder: certificate.holder.clone(),
-        addresses: certificate.addresses.clone(),
-        upn: certificate.upn.clone(),
-        email: certificate.email.clone(),
-        issuer: certificate.issuer.clone(),
-        serial: certificate.serial.clone(),
-        not_before: certificate.not_before,
-        not_after: certificate.not_after,
-        for_sign_in: certificate.for_sign_in,
-    });
+    let certificate = facts
+        .certificate
+        .as_ref()
+        .map(|certificate| CertificateView {
+            holder: certificate.holder.clone(),
+            addresses: certificate.addresses.clone(),
+            upn: certificate.upn.clone(),
+            email: certificate.email.clone(),
+            issuer: certificate.issuer.clone(),
+            serial: certificate.serial.clone(),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+            for_sign_in: certificate.for_sign_in,
+        });
     CardView {
         guid: facts.guid(),
         name: facts.name.clone(),
@@ -266,6 +277,9 @@ mod tests {
         assert_eq!(pin_words(Some(0), None), "Blocked.");
         assert_eq!(pin_words(Some(3), Some(false)), "3 tries are left.");
         let first = pin_words(Some(3), Some(true));
-        assert_eq!(first, "Still the first PIN: change it before use. 3 tries are left.");
+        assert_eq!(
+            first,
+            "Still the first PIN: change it before use. 3 tries are left."
+        );
     }
 }

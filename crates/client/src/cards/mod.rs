@@ -9,17 +9,17 @@ mod problems;
 mod selection;
 mod virtual_cards;
 
+pub(crate) use admin::new_pin;
 pub use admin::{CardChange, Purpose, change_pin, unblock};
 pub use daemon::ensure_daemon;
 pub use facts::{CardFacts, CertificateFacts};
-pub(crate) use listing::{facts_of, list_with_own};
 pub use listing::{CardListing, CardState, CardView, CertificateView, ReaderView, list};
+pub(crate) use listing::{facts_of, list_with_own};
 pub use problems::{card_problem, new_pin_problem, pin_format_problem, tries_in_words};
 pub use selection::{Fit, Remembered, fit};
-pub(crate) use admin::new_pin;
 pub use virtual_cards::{
-    AdminKeyChoice, CreateCard, Created, PinChoice, PukChoice, create, destroy, is_first_pin, parse_admin_key,
-    stored_admin_key,
+    AdminKeyChoice, CreateCard, Created, PinChoice, PukChoice, create, destroy, is_first_pin,
+    parse_admin_key, stored_admin_key,
 };
 
 use std::sync::Arc;

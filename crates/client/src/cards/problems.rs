@@ -104,6 +104,9 @@ mod tests {
     #[test]
     fn rare_faults_keep_the_cards_own_fact() {
         let problem = card_problem(CardFault::Full);
-        assert_eq!(problem.detail.as_deref(), Some("The card's memory is full."));
+        assert_eq!(
+            problem.detail.as_deref(),
+            Some("The card's memory is full.")
+        );
     }
 }

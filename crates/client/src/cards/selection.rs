@@ -41,7 +41,13 @@ pub fn fit(
         match reason_against(card, address, wall) {
             None => fitting.push(card),
             Some((rank, reason)) => {
-                left_out.push((rank, LeftOut { card: card.label(), reason }));
+                left_out.push((
+                    rank,
+                    LeftOut {
+                        card: card.label(),
+                        reason,
+                    },
+                ));
             }
         }
     }
@@ -53,9 +59,15 @@ pub fn fit(
         let is_last = last.is_some() && card.guid().as_deref() == last;
         (good, facts.map(|facts| facts.not_before), is_last)
     };
-    let card = fitting.iter().max_by_key(newest).map(|card| (*card).clone());
+    let card = fitting
+        .iter()
+        .max_by_key(newest)
+        .map(|card| (*card).clone());
     left_out.sort_by_key(|(rank, _)| *rank);
-    Fit { card, left_out: left_out.into_iter().map(|(_, left)| left).collect() }
+    Fit {
+        card,
+        left_out: left_out.into_iter().map(|(_, left)| left).collect(),
+    }
 }
 
 fn reason_against(
@@ -74,18 +86,27 @@ fn reason_against(
             Some(named) => format!("It is the card of {named}."),
             None => format!("It is the card of {}.", facts.holder),
         };
-        return Some((4, Problem::new(Fault::CardOfSomebodyElse).with_detail(whose)));
+        return Some((
+            4,
+            Problem::new(Fault::CardOfSomebodyElse).with_detail(whose),
+        ));
     }
     if !facts.for_sign_in {
         return Some((3, Problem::new(Fault::CardCertificatePurpose)));
     }
     if wall > facts.not_after {
         let detail = format!("It ended on {}.", facts.not_after.date());
-        return Some((2, Problem::new(Fault::CardCertificateExpired).with_detail(detail)));
+        return Some((
+            2,
+            Problem::new(Fault::CardCertificateExpired).with_detail(detail),
+        ));
     }
     if wall < facts.not_before {
         let detail = format!("It begins on {}.", facts.not_before.date());
-        return Some((2, Problem::new(Fault::CardCertificateNotYetValid).with_detail(detail)));
+        return Some((
+            2,
+            Problem::new(Fault::CardCertificateNotYetValid).with_detail(detail),
+        ));
     }
     if card.summary.pin.is_blocked() {
         return Some((1, Problem::new(Fault::PinBlocked)));
@@ -105,13 +126,19 @@ mod tests {
 
     fn card(address: &str, not_before: OffsetDateTime) -> CardFacts {
         let summary = CardSummary {
-            reader: ReaderId { path: CardPath::Pcsc, name: "Reader".into() },
+            reader: ReaderId {
+                path: CardPath::Pcsc,
+                name: "Reader".into(),
+            },
             guid: None,
             label: None,
             kind: CardKind::Physical,
             authentication_certificate: None,
             card_authentication_certificate: None,
-            pin: PinSummary { tries_left: Some(3), is_default: Some(false) },
+            pin: PinSummary {
+                tries_left: Some(3),
+                is_default: Some(false),
+            },
         };
         let certificate = CertificateFacts {
             addresses: vec![address.to_owned()],
@@ -124,7 +151,11 @@ mod tests {
             serial: "01".into(),
             for_sign_in: true,
         };
-        CardFacts { summary, certificate: Some(certificate), name: None }
+        CardFacts {
+            summary,
+            certificate: Some(certificate),
+            name: None,
+        }
     }
 
     fn alice() -> SignInAddress {
@@ -137,16 +168,26 @@ mod tests {
         let mut new = card("alice@contoso.test", datetime!(2026-11-01 0:00 UTC));
         new.certificate.as_mut().unwrap().serial = "new".into();
         let cards = [new.clone(), old.clone()];
-        let chosen = fit(&cards, &alice(), NOW, &Remembered::default()).card.unwrap();
+        let chosen = fit(&cards, &alice(), NOW, &Remembered::default())
+            .card
+            .unwrap();
         assert_eq!(chosen.certificate, new.certificate);
-        let refused = Remembered { refused: vec!["new".into()], last_card: None };
+        let refused = Remembered {
+            refused: vec!["new".into()],
+            last_card: None,
+        };
         let chosen = fit(&cards, &alice(), NOW, &refused).card.unwrap();
         assert_eq!(chosen.certificate, old.certificate);
     }
 
     #[test]
     fn somebody_elses_card_is_left_out_with_its_owner() {
-        let fit = fit(&[card("bob@contoso.test", NOW)], &alice(), NOW, &Remembered::default());
+        let fit = fit(
+            &[card("bob@contoso.test", NOW)],
+            &alice(),
+            NOW,
+            &Remembered::default(),
+        );
         assert!(fit.card.is_none());
         let reason = &fit.left_out[0].reason;
         assert!(reason.is(Fault::CardOfSomebodyElse));
@@ -161,7 +202,10 @@ mod tests {
         let reason = |change: fn(&mut CardFacts)| {
             let mut card = card("alice@contoso.test", datetime!(2026-01-01 0:00 UTC));
             change(&mut card);
-            fit(&[card], &alice(), NOW, &Remembered::default()).left_out.remove(0).reason
+            fit(&[card], &alice(), NOW, &Remembered::default())
+                .left_out
+                .remove(0)
+                .reason
         };
         assert!(
             reason(|card| card.certificate.as_mut().unwrap().for_sign_in = false)

@@ -110,8 +110,17 @@ pub fn create(
         let digits = puk.padded().iter().filter(|byte| byte.is_ascii_digit());
         Zeroizing::new(digits.map(|byte| char::from(*byte)).collect::<String>())
     });
-    let guid = made.guid.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Created { instance: made.instance.to_string(), guid, puk })
+    let guid = made
+        .guid
+        .as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(Created {
+        instance: made.instance.to_string(),
+        guid,
+        puk,
+    })
 }
 
 fn create_problem(error: CreateError) -> Problem {

@@ -41,11 +41,15 @@ impl Dns {
     /// Reads `resolv.conf` and `hosts`.
     #[must_use]
     pub fn from_system() -> Self {
-        let Ok(mut builder) = TokioResolver::builder_tokio() else { return Self { resolver: None } };
+        let Ok(mut builder) = TokioResolver::builder_tokio() else {
+            return Self { resolver: None };
+        };
         let options: &mut ResolverOpts = builder.options_mut();
         options.timeout = Duration::from_millis(QUERY_MS_MAX);
         options.attempts = QUERY_TRIES_MAX;
-        Self { resolver: builder.build().ok() }
+        Self {
+            resolver: builder.build().ok(),
+        }
     }
 
     /// The addresses of a name.
@@ -58,11 +62,20 @@ impl Dns {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let resolver = self.resolver.as_ref().ok_or(NetFault::NameUnknown)?;
-        let found =
-            resolver.lookup_ip(fully_qualified(host)).await.map_err(|_| NetFault::NameUnknown)?;
-        let addresses: Vec<_> =
-            found.iter().take(RECORDS_MAX).map(|ip| SocketAddr::new(ip, port)).collect();
-        if addresses.is_empty() { Err(NetFault::NameUnknown) } else { Ok(addresses) }
+        let found = resolver
+            .lookup_ip(fully_qualified(host))
+            .await
+            .map_err(|_| NetFault::NameUnknown)?;
+        let addresses: Vec<_> = found
+            .iter()
+            .take(RECORDS_MAX)
+            .map(|ip| SocketAddr::new(ip, port))
+            .collect();
+        if addresses.is_empty() {
+            Err(NetFault::NameUnknown)
+        } else {
+            Ok(addresses)
+        }
     }
 
     /// The SRV records of a name, in the order in which they are to be tried.
@@ -71,8 +84,10 @@ impl Dns {
     /// When there are none.
     pub async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, NetFault> {
         let resolver = self.resolver.as_ref().ok_or(NetFault::NameUnknown)?;
-        let found =
-            resolver.srv_lookup(fully_qualified(name)).await.map_err(|_| NetFault::NameUnknown)?;
+        let found = resolver
+            .srv_lookup(fully_qualified(name))
+            .await
+            .map_err(|_| NetFault::NameUnknown)?;
         let mut records: Vec<SrvRecord> = found
             .answers()
             .iter()
@@ -80,7 +95,11 @@ impl Dns {
                 RData::SRV(srv) => Some(SrvRecord {
                     priority: srv.priority,
                     weight: srv.weight,
-                    target: srv.target.to_utf8().trim_end_matches('.').to_ascii_lowercase(),
+                    target: srv
+                        .target
+                        .to_utf8()
+                        .trim_end_matches('.')
+                        .to_ascii_lowercase(),
                     port: srv.port,
                 }),
                 _ => None,
@@ -89,12 +108,20 @@ impl Dns {
             .take(RECORDS_MAX)
             .collect();
         records.sort_by_key(|record| (record.priority, u16::MAX - record.weight));
-        if records.is_empty() { Err(NetFault::NameUnknown) } else { Ok(records) }
+        if records.is_empty() {
+            Err(NetFault::NameUnknown)
+        } else {
+            Ok(records)
+        }
     }
 }
 
 /// With the final dot: the search list of the system must not turn a name into another one. Names without any dot
 /// (`localhost`) go through the hosts file as they are.
 fn fully_qualified(name: &str) -> String {
-    if name.contains('.') && !name.ends_with('.') { format!("{name}.") } else { name.to_owned() }
+    if name.contains('.') && !name.ends_with('.') {
+        format!("{name}.")
+    } else {
+        name.to_owned()
+    }
 }

@@ -54,7 +54,9 @@ impl NetFault {
     /// Reads an error of a socket or of TLS above it.
     #[must_use]
     pub fn from_io(error: &io::Error) -> Self {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(tls) = inner {
             return Self::from_tls(tls);
         }
@@ -71,7 +73,9 @@ impl NetFault {
     /// Reads an error of TLS.
     #[must_use]
     pub fn from_tls(error: &rustls::Error) -> Self {
-        let rustls::Error::InvalidCertificate(reason) = error else { return Self::Tls };
+        let rustls::Error::InvalidCertificate(reason) = error else {
+            return Self::Tls;
+        };
         match reason {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Self::CertificateName
@@ -81,7 +85,11 @@ impl NetFault {
             }
             CertificateError::ExpiredContext { time, not_after } => {
                 let age = time.as_secs().saturating_sub(not_after.as_secs());
-                if age < JUST_EXPIRED_SECS { Self::CertificateTime } else { Self::CertificateExpired }
+                if age < JUST_EXPIRED_SECS {
+                    Self::CertificateTime
+                } else {
+                    Self::CertificateExpired
+                }
             }
             CertificateError::Expired => Self::CertificateExpired,
             _ => Self::CertificateUntrusted,
@@ -104,19 +112,22 @@ impl NetFault {
     #[must_use]
     pub fn problem(self, host: &str) -> Problem {
         let (fault, detail) = match self {
-            Self::NameUnknown => {
-                (Fault::ServerNotFound, format!("The name {host} is not known."))
-            }
+            Self::NameUnknown => (
+                Fault::ServerNotFound,
+                format!("The name {host} is not known."),
+            ),
             Self::Unreachable | Self::Broken => {
                 (Fault::ServerUnreachable, format!("The server is {host}."))
             }
             Self::TimedOut => (Fault::ServerTimedOut, format!("The server is {host}.")),
-            Self::CertificateUntrusted => {
-                (Fault::ServerCertificateUntrusted, format!("The server is {host}."))
-            }
-            Self::CertificateName => {
-                (Fault::ServerCertificateName, format!("It should be for {host}."))
-            }
+            Self::CertificateUntrusted => (
+                Fault::ServerCertificateUntrusted,
+                format!("The server is {host}."),
+            ),
+            Self::CertificateName => (
+                Fault::ServerCertificateName,
+                format!("It should be for {host}."),
+            ),
             Self::CertificateTime => (
                 Fault::ClockWrong,
                 format!("The certificate of {host} is not valid at the time this computer shows."),
@@ -152,6 +163,10 @@ mod tests {
     #[test]
     fn a_certificate_of_the_future_points_to_the_clock() {
         let tls = rustls::Error::InvalidCertificate(CertificateError::NotValidYet);
-        assert!(NetFault::from_tls(&tls).problem("lync.contoso.test").is(Fault::ClockWrong));
+        assert!(
+            NetFault::from_tls(&tls)
+                .problem("lync.contoso.test")
+                .is(Fault::ClockWrong)
+        );
     }
 }

@@ -48,14 +48,24 @@ impl HttpRequest {
     /// A GET.
     #[must_use]
     pub fn get(url: impl Into<String>) -> Self {
-        Self { method: Method::Get, url: url.into(), headers: Vec::new(), body: String::new() }
+        Self {
+            method: Method::Get,
+            url: url.into(),
+            headers: Vec::new(),
+            body: String::new(),
+        }
     }
 
     /// A POST.
     #[must_use]
     pub fn post(url: impl Into<String>, content_type: &str, body: String) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
-        Self { method: Method::Post, url: url.into(), headers, body }
+        Self {
+            method: Method::Post,
+            url: url.into(),
+            headers,
+            body,
+        }
     }
 
     /// The same with one more header line.
@@ -89,7 +99,10 @@ impl HttpAnswer {
     /// The first header line of this name (lower case).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The content type, empty if there is none.
@@ -100,7 +113,9 @@ impl HttpAnswer {
 
     /// Header lines as pairs of texts.
     pub fn header_lines(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -137,7 +152,9 @@ pub async fn exchange(
     tls: Arc<rustls::ClientConfig>,
 ) -> Result<HttpAnswer, NetFault> {
     let limit = Duration::from_millis(EXCHANGE_MS_MAX);
-    timeout(limit, exchange_unlimited(net, request, tls)).await.unwrap_or(Err(NetFault::TimedOut))
+    timeout(limit, exchange_unlimited(net, request, tls))
+        .await
+        .unwrap_or(Err(NetFault::TimedOut))
 }
 
 async fn exchange_unlimited(
@@ -159,7 +176,10 @@ async fn exchange_unlimited(
 fn message(request: HttpRequest) -> Result<Request<Full<Bytes>>, NetFault> {
     let uri: Uri = request.url.parse().map_err(|_| NetFault::Url)?;
     let host = uri.authority().ok_or(NetFault::Url)?.as_str().to_owned();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let path = uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     let length = request.body.len();
     let method = match request.method {
         Method::Get => hyper::Method::GET,
@@ -173,7 +193,10 @@ fn message(request: HttpRequest) -> Result<Request<Full<Bytes>>, NetFault> {
     let headers = message.headers_mut();
     let value = |text: &str| HeaderValue::from_str(text).map_err(|_| NetFault::Url);
     headers.insert(HOST, value(&host)?);
-    headers.insert(USER_AGENT, value(concat!("Lanyard/", env!("CARGO_PKG_VERSION")))?);
+    headers.insert(
+        USER_AGENT,
+        value(concat!("Lanyard/", env!("CARGO_PKG_VERSION")))?,
+    );
     if method == hyper::Method::POST {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -206,7 +229,10 @@ async fn read_answer(
     sender: &mut hyper::client::conn::http1::SendRequest<Full<Bytes>>,
     message: Request<Full<Bytes>>,
 ) -> Result<HttpAnswer, NetFault> {
-    let answer = sender.send_request(message).await.map_err(|error| broken(&error))?;
+    let answer = sender
+        .send_request(message)
+        .await
+        .map_err(|error| broken(&error))?;
     let status = answer.status().as_u16();
     let mut headers = Vec::new();
     for (name, value) in answer.headers() {
@@ -219,7 +245,11 @@ async fn read_answer(
         .map_err(|_| NetFault::Malformed)?
         .to_bytes();
     let body = String::from_utf8(body.to_vec()).map_err(|_| NetFault::Malformed)?;
-    Ok(HttpAnswer { status, headers, body })
+    Ok(HttpAnswer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn broken(error: &hyper::Error) -> NetFault {
@@ -230,7 +260,11 @@ fn broken(error: &hyper::Error) -> NetFault {
         }
         source = cause.source();
     }
-    if error.is_parse() { NetFault::Malformed } else { NetFault::Broken }
+    if error.is_parse() {
+        NetFault::Malformed
+    } else {
+        NetFault::Broken
+    }
 }
 
 #[cfg(test)]

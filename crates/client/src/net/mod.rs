@@ -44,7 +44,11 @@ impl Net {
     /// When a trust anchor of the configuration cannot be read.
     pub fn new(config: Arc<ClientConfig>) -> Result<Self, TrustError> {
         let trust = TlsTrust::load(&config)?;
-        Ok(Self { config, dns: Dns::from_system(), trust })
+        Ok(Self {
+            config,
+            dns: Dns::from_system(),
+            trust,
+        })
     }
 
     /// DNS.

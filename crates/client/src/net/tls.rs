@@ -50,8 +50,10 @@ impl TlsTrust {
         let platform = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(platform.certs);
         for path in &settings.trust_anchors {
-            let pem = fs::read(path)
-                .map_err(|source| TrustError::Unreadable { path: path.clone(), source })?;
+            let pem = fs::read(path).map_err(|source| TrustError::Unreadable {
+                path: path.clone(),
+                source,
+            })?;
             let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).flatten().collect();
             let (added, _) = roots.add_parsable_certificates(certificates);
             if added == 0 {
@@ -109,7 +111,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("root.pem");
         fs::write(&path, "nothing").unwrap();
-        let settings = Settings { trust_anchors: vec![path.clone()], ..Settings::default() };
+        let settings = Settings {
+            trust_anchors: vec![path.clone()],
+            ..Settings::default()
+        };
         let error = TlsTrust::load(&settings).unwrap_err();
         assert!(error.to_string().contains("root.pem"));
     }

@@ -46,10 +46,15 @@ struct Outgoing {
 
 impl Outgoing {
     fn failed(mut self, reason: &Problem, actions: &mut Vec<Action>) {
-        self.view.delivery = Delivery::NotDelivered { reason: reason.clone() };
+        self.view.delivery = Delivery::NotDelivered {
+            reason: reason.clone(),
+        };
         actions.push(Action::Message(self.view));
         if let Some(token) = self.token {
-            actions.push(Action::Done { token, outcome: Err(reason.clone()) });
+            actions.push(Action::Done {
+                token,
+                outcome: Err(reason.clone()),
+            });
         }
     }
 }
@@ -81,13 +86,18 @@ impl Conversations {
 
     /// A dialog that stands: from now on messages go through it.
     pub(super) fn establish(&mut self, dialog: Dialog) {
-        self.current.insert(dialog.with.clone(), dialog.call_id.clone());
+        self.current
+            .insert(dialog.with.clone(), dialog.call_id.clone());
         self.dialogs.insert(dialog.call_id.clone(), dialog);
     }
 
     pub(super) fn remove(&mut self, call_id: &str) -> Option<Dialog> {
         let dialog = self.dialogs.remove(call_id)?;
-        if self.current.get(&dialog.with).is_some_and(|current| current == call_id) {
+        if self
+            .current
+            .get(&dialog.with)
+            .is_some_and(|current| current == call_id)
+        {
             self.current.remove(&dialog.with);
         }
         Some(dialog)
@@ -123,19 +133,32 @@ impl Session {
         if queue.len() >= WAITING_MAX {
             return self.tell(Some(token), Err(Fault::MessageNotDelivered.into()));
         }
-        queue.push_back(Outgoing { view: view.clone(), token: Some(token), retried: false });
+        queue.push_back(Outgoing {
+            view: view.clone(),
+            token: Some(token),
+            retried: false,
+        });
         self.actions.push(Action::Message(view));
         self.pump(now, &uri);
     }
 
     /// Tells the other side that the person types; without a dialog nobody would see it.
     pub fn send_typing(&mut self, now: Now, to: &SignInAddress, on: bool) {
-        let Ok(uri) = PersonUri::parse(to.as_str()) else { return };
-        let Some(dialog) = self.current_dialog(&uri).filter(|dialog| dialog.established) else {
+        let Ok(uri) = PersonUri::parse(to.as_str()) else {
+            return;
+        };
+        let Some(dialog) = self
+            .current_dialog(&uri)
+            .filter(|dialog| dialog.established)
+        else {
             return;
         };
         let call_id = dialog.call_id.clone();
-        let activity = if on { KeyboardActivity::Typing } else { KeyboardActivity::Idle };
+        let activity = if on {
+            KeyboardActivity::Typing
+        } else {
+            KeyboardActivity::Idle
+        };
         let me = self.me.clone();
         if let Some(dialog) = self.conversations.dialogs.get_mut(&call_id) {
             let info = dialog
@@ -157,7 +180,9 @@ impl Session {
     }
 
     fn current_dialog(&self, uri: &PersonUri) -> Option<&Dialog> {
-        self.conversations.dialogs.get(self.conversations.current.get(uri)?)
+        self.conversations
+            .dialogs
+            .get(self.conversations.current.get(uri)?)
     }
 
     /// Sends what waits for somebody, or makes the dialog that it needs.
@@ -168,16 +193,24 @@ impl Session {
             Some(dialog) => dialog.call_id.clone(),
         };
         let me = self.me.clone();
-        while let Some(message) =
-            self.conversations.waiting.get_mut(uri).and_then(VecDeque::pop_front)
+        while let Some(message) = self
+            .conversations
+            .waiting
+            .get_mut(uri)
+            .and_then(VecDeque::pop_front)
         {
-            let Some(dialog) = self.conversations.dialogs.get_mut(&call_id) else { return };
+            let Some(dialog) = self.conversations.dialogs.get_mut(&call_id) else {
+                return;
+            };
             let request = dialog
                 .next(&me, Method::Message)
                 .with_body(PLAIN_TEXT, message.view.text.clone());
             let id = message.view.id.clone();
             self.conversations.in_flight.insert(id.clone(), message);
-            let purpose = Purpose::Message { dialog: call_id.clone(), id };
+            let purpose = Purpose::Message {
+                dialog: call_id.clone(),
+                id,
+            };
             self.send_request(now, request, purpose);
         }
     }
@@ -188,13 +221,17 @@ impl Session {
         }
         let mut dialog = Dialog::outgoing(uri);
         let request = dialog.invite(&self.me);
-        let purpose = Purpose::Invite { dialog: dialog.call_id.clone() };
+        let purpose = Purpose::Invite {
+            dialog: dialog.call_id.clone(),
+        };
         self.conversations.establish(dialog);
         self.send_request(now, request, purpose);
     }
 
     pub(super) fn invite_answered(&mut self, now: Now, call_id: &str, answer: Option<&Message>) {
-        let Some(mut dialog) = self.conversations.dialogs.get(call_id).cloned() else { return };
+        let Some(mut dialog) = self.conversations.dialogs.get(call_id).cloned() else {
+            return;
+        };
         let uri = dialog.with.clone();
         let status = answer.and_then(Headers::status).unwrap_or(408);
         match answer {
@@ -207,7 +244,11 @@ impl Session {
                 self.pump(now, &uri);
             }
             _ => {
-                let was_current = self.conversations.current.get(&uri).is_some_and(|c| c == call_id);
+                let was_current = self
+                    .conversations
+                    .current
+                    .get(&uri)
+                    .is_some_and(|c| c == call_id);
                 self.conversations.remove(call_id);
                 if was_current {
                     let reason = self.undelivered(status, answer, &uri);
@@ -224,7 +265,9 @@ impl Session {
         id: &str,
         answer: Option<&Message>,
     ) {
-        let Some(mut message) = self.conversations.in_flight.remove(id) else { return };
+        let Some(mut message) = self.conversations.in_flight.remove(id) else {
+            return;
+        };
         let status = answer.and_then(Headers::status).unwrap_or(408);
         if (200..300).contains(&status) {
             message.view.delivery = Delivery::Delivered;
@@ -256,8 +299,11 @@ impl Session {
     }
 
     fn undelivered(&self, status: u16, answer: Option<&Message>, uri: &PersonUri) -> Problem {
-        let name = self.roster.name(uri).unwrap_or_else(|| uri.address().to_owned());
-        if let Some(problem) = answer.and_then(|answer| diagnosed(answer))
+        let name = self
+            .roster
+            .name(uri)
+            .unwrap_or_else(|| uri.address().to_owned());
+        if let Some(problem) = answer.and_then(diagnosed)
             && !problem.is(Fault::SignInRefused)
         {
             return problem;
@@ -276,7 +322,9 @@ impl Session {
 
     /// A message of somebody else, for the faces and the history.
     pub(super) fn received_text(&mut self, uri: &PersonUri, text: String, at: OffsetDateTime) {
-        let Ok(with) = uri.address().parse() else { return };
+        let Ok(with) = uri.address().parse() else {
+            return;
+        };
         let view = MessageView {
             id: fresh_id(),
             with,

@@ -55,7 +55,10 @@ impl Dialog {
             with: with.clone(),
             call_id: invite.call_id()?.to_owned(),
             established: true,
-            conversation: invite.header(Name::MsConversationId).unwrap_or_default().to_owned(),
+            conversation: invite
+                .header(Name::MsConversationId)
+                .unwrap_or_default()
+                .to_owned(),
             local_tag: Call::new().tag,
             remote_tag: from.tag().unwrap_or_default().to_owned(),
             target: contact.unwrap_or_else(|| with.sip().to_owned()),
@@ -81,7 +84,9 @@ impl Dialog {
 
     /// Whether a request belongs to this dialog, by its tags.
     pub(super) fn owns(&self, request: &Message) -> bool {
-        let from = request.from_addr().and_then(|from| from.tag().map(str::to_owned));
+        let from = request
+            .from_addr()
+            .and_then(|from| from.tag().map(str::to_owned));
         let to = request.to_addr().and_then(|to| to.tag().map(str::to_owned));
         from.as_deref() == Some(self.remote_tag.as_str())
             && to.as_deref() == Some(self.local_tag.as_str())
@@ -118,7 +123,10 @@ impl Dialog {
             to.push_str(&self.remote_tag);
         }
         let mut request = OutMessage::request(method, &self.target)
-            .with(Name::Via, format!("SIP/2.0/TLS {};branch=z9hG4bK{}", me.local, fresh_id()))
+            .with(
+                Name::Via,
+                format!("SIP/2.0/TLS {};branch=z9hG4bK{}", me.local, fresh_id()),
+            )
             .with(
                 Name::From,
                 format!("<{}>;tag={};epid={}", me.uri.sip(), self.local_tag, me.epid),
@@ -137,7 +145,9 @@ impl Dialog {
 
 fn routes(message: &Message) -> impl Iterator<Item = String> + '_ {
     let routes = message.addresses(Name::RecordRoute);
-    routes.take(ROUTES_MAX).map(|route| format!("<{}>", route.uri))
+    routes
+        .take(ROUTES_MAX)
+        .map(|route| format!("<{}>", route.uri))
 }
 
 /// The session description of instant messages: nothing flows besides SIP.
@@ -150,5 +160,6 @@ pub(super) fn sdp() -> String {
 
 /// Whether an offer is one of instant messages.
 pub(super) fn offers_messages(body: &[u8]) -> bool {
-    body.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"m=message"))
+    body.split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"m=message"))
 }

@@ -23,7 +23,9 @@ impl Session {
             Some(Method::Message) => self.message_came(now, request),
             Some(Method::Info) => self.info_came(now, request),
             Some(Method::Bye) => {
-                let known = request.call_id().and_then(|id| self.conversations.remove(id));
+                let known = request
+                    .call_id()
+                    .and_then(|id| self.conversations.remove(id));
                 self.answer(now, request, if known.is_some() { 200 } else { 481 });
             }
             Some(Method::Notify) => {
@@ -53,8 +55,12 @@ impl Session {
     }
 
     fn invited(&mut self, now: Now, request: &Message) {
-        let Some(with) = sender(request) else { return self.answer(now, request, 400) };
-        let known = request.call_id().and_then(|id| self.conversations.by_call(id));
+        let Some(with) = sender(request) else {
+            return self.answer(now, request, 400);
+        };
+        let known = request
+            .call_id()
+            .and_then(|id| self.conversations.by_call(id));
         if known.is_some_and(|dialog| dialog.owns(request)) {
             // A refresh inside the dialog: the same answer.
             return self.answer_invite(now, request, None);
@@ -92,7 +98,9 @@ impl Session {
         let Some(with) = self.dialog_partner(request) else {
             return self.answer(now, request, 481);
         };
-        let Some(media) = request.content_type() else { return self.answer(now, request, 400) };
+        let Some(media) = request.content_type() else {
+            return self.answer(now, request, 400);
+        };
         if media.is("application/im-iscomposing+xml") {
             self.answer(now, request, 200);
             let on = memchr_active(request.body());
@@ -119,15 +127,20 @@ impl Session {
             return self.answer(now, request, 481);
         };
         self.answer(now, request, 200);
-        let is_xml = request.content_type().is_some_and(|media| media.is(content_type::XML));
+        let is_xml = request
+            .content_type()
+            .is_some_and(|media| media.is(content_type::XML));
         if is_xml && let Ok(activity) = KeyboardActivity::parse(request.body()) {
             self.typing(&with, activity == KeyboardActivity::Typing);
         }
     }
 
     fn typing(&mut self, with: &PersonUri, on: bool) {
-        let changed =
-            if on { self.typing.insert(with.clone()) } else { self.typing.remove(with) };
+        let changed = if on {
+            self.typing.insert(with.clone())
+        } else {
+            self.typing.remove(with)
+        };
         if changed && let Ok(with) = with.address().parse() {
             self.actions.push(Action::Typing { with, on });
         }
@@ -171,7 +184,9 @@ fn plain_of_html(html: &str) -> String {
         text.push_str(before);
         let (tag, behind) = after.split_once('>').unwrap_or((after, ""));
         let tag = tag.trim_start_matches('/').to_ascii_lowercase();
-        if ["br", "p", "div"].iter().any(|block| tag.split([' ', '/']).next() == Some(block))
+        if ["br", "p", "div"]
+            .iter()
+            .any(|block| tag.split([' ', '/']).next() == Some(block))
             && !text.is_empty()
             && !text.ends_with('\n')
         {
@@ -180,8 +195,13 @@ fn plain_of_html(html: &str) -> String {
         rest = behind;
     }
     text.push_str(rest);
-    let entities =
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&nbsp;", " "),
+    ];
     for (entity, character) in entities {
         text = text.replace(entity, character);
     }

@@ -61,7 +61,10 @@ impl Now {
     /// The system's time; called by drivers only.
     #[must_use]
     pub fn from_system() -> Self {
-        Self { at: Instant::now(), wall: OffsetDateTime::now_utc() }
+        Self {
+            at: Instant::now(),
+            wall: OffsetDateTime::now_utc(),
+        }
     }
 }
 
@@ -186,7 +189,11 @@ pub struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Session({}, {:?}, {:?})", self.me.address, self.link, self.registration)
+        write!(
+            f,
+            "Session({}, {:?}, {:?})",
+            self.me.address, self.link, self.registration
+        )
     }
 }
 
@@ -244,7 +251,9 @@ impl Session {
     /// When the chat certificate ends.
     #[must_use]
     pub fn credential_ends(&self) -> Option<OffsetDateTime> {
-        self.credential.as_ref().map(|credential| credential.not_after())
+        self.credential
+            .as_ref()
+            .map(|credential| credential.not_after())
     }
 
     /// Throws the chat key away.
@@ -332,7 +341,8 @@ impl Session {
         let idle = Duration::from_secs(self.registration.keep_alive_secs());
         if self.link == Link::Up && self.last_sent.is_some_and(|last| now.at >= last + idle) {
             self.last_sent = Some(now.at);
-            self.actions.push(Action::Send(Bytes::from_static(b"\r\n\r\n")));
+            self.actions
+                .push(Action::Send(Bytes::from_static(b"\r\n\r\n")));
         }
     }
 
@@ -352,7 +362,9 @@ impl Session {
     }
 
     fn response(&mut self, now: Now, message: &Message) {
-        let (Some(status), Some(key)) = (message.status(), PendingKey::of(message)) else { return };
+        let (Some(status), Some(key)) = (message.status(), PendingKey::of(message)) else {
+            return;
+        };
         if status < 200 {
             return;
         }
@@ -424,8 +436,12 @@ impl Session {
 
     /// Every message is signed, but challenges and refusals of a registration may come before the association.
     fn verify(&mut self, message: &Message) -> bool {
-        let Err(error) = self.security.verify(message) else { return true };
-        let is_register = message.cseq().is_some_and(|cseq| cseq.method == Method::Register);
+        let Err(error) = self.security.verify(message) else {
+            return true;
+        };
+        let is_register = message
+            .cseq()
+            .is_some_and(|cseq| cseq.method == Method::Register);
         match message.status() {
             Some(401) => true,
             Some(300..) if is_register => true,
@@ -456,7 +472,10 @@ impl Session {
             if let Purpose::Contact(wish) = pending.purpose
                 && let Some(token) = wish.token
             {
-                self.actions.push(Action::Done { token, outcome: Err(problem.clone()) });
+                self.actions.push(Action::Done {
+                    token,
+                    outcome: Err(problem.clone()),
+                });
             }
         }
         let failed = self.conversations.fail_all(problem);

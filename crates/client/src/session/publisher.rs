@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lanyard_fault::Fault;
+use lanyard_presence::PublicationKey;
 use lanyard_presence::xml::categories::Categories;
 use lanyard_presence::xml::content_type;
 use lanyard_presence::xml::fault::Fault as WireFault;
@@ -13,7 +14,6 @@ use lanyard_presence::xml::note::Note;
 use lanyard_presence::xml::publish::{ExpireType, PublishItem, PublishRequest};
 use lanyard_presence::xml::roaming_self::RoamingData;
 use lanyard_presence::xml::state::{State, StateKind};
-use lanyard_presence::PublicationKey;
 use lanyard_sip::{Headers, Message};
 
 use super::registration::diagnosed;
@@ -79,9 +79,9 @@ impl Publisher {
                     let key = (category.name.clone(), instance, container);
                     self.versions.insert(key, version);
                 }
-                _ => self.versions.retain(|(name, _, kept), _| {
-                    *name != category.name || *kept != container
-                }),
+                _ => self
+                    .versions
+                    .retain(|(name, _, kept), _| *name != category.name || *kept != container),
             }
         }
         let aggregate = categories.state().filter(|state| state.kind.is_aggregate());
@@ -147,7 +147,8 @@ impl Publisher {
     }
 
     fn is_published(&self, name: &str, instance: u32, container: u32) -> bool {
-        self.versions.contains_key(&(name.to_owned(), instance, container))
+        self.versions
+            .contains_key(&(name.to_owned(), instance, container))
     }
 
     fn item(
@@ -158,9 +159,16 @@ impl Publisher {
         expire_type: ExpireType,
         content: Option<Arc<str>>,
     ) -> PublishItem {
-        let version = self.versions.get(&(name.to_owned(), instance, container)).copied();
+        let version = self
+            .versions
+            .get(&(name.to_owned(), instance, container))
+            .copied();
         PublishItem {
-            key: PublicationKey { category: name.to_owned(), instance, container },
+            key: PublicationKey {
+                category: name.to_owned(),
+                instance,
+                container,
+            },
             version: version.unwrap_or(0),
             expire_type,
             expires: if content.is_none() { Some(0) } else { None },
@@ -184,22 +192,25 @@ impl Session {
             return;
         }
         let key = |item: &PublishItem| {
-            (item.key.category.clone(), item.key.instance, item.key.container)
+            (
+                item.key.category.clone(),
+                item.key.instance,
+                item.key.container,
+            )
         };
         self.publisher.in_flight = items.iter().map(key).collect();
-        let body = PublishRequest { uri: self.me.uri.clone(), items }.to_xml();
+        let body = PublishRequest {
+            uri: self.me.uri.clone(),
+            items,
+        }
+        .to_xml();
         let mut call = Call::new();
         let request = self.me.service(content_type::PUBLISH, body, &mut call);
         // What is wanted meanwhile comes with the next request.
         self.send_request(now, request, Purpose::Publish { retried });
     }
 
-    pub(super) fn publish_answered(
-        &mut self,
-        now: Now,
-        answer: Option<&Message>,
-        retried: bool,
-    ) {
+    pub(super) fn publish_answered(&mut self, now: Now, answer: Option<&Message>, retried: bool) {
         let sent = std::mem::take(&mut self.publisher.in_flight);
         let Some(answer) = answer else { return };
         match answer.status().unwrap_or_default() {
@@ -207,19 +218,25 @@ impl Session {
                 self.publisher.machine_published = true;
                 self.publisher.wanted_state = None;
                 self.publisher.wanted_note = None;
-                if let Ok(RoamingData { categories: Some(categories), .. }) =
-                    RoamingData::parse(answer.body())
+                if let Ok(RoamingData {
+                    categories: Some(categories),
+                    ..
+                }) = RoamingData::parse(answer.body())
                     && self.publisher.read(&categories)
                 {
                     self.actions.push(Action::Own(self.publisher.own()));
                 }
             }
             409 if !retried => {
-                let Ok(fault) = WireFault::parse(answer.body()) else { return };
+                let Ok(fault) = WireFault::parse(answer.body()) else {
+                    return;
+                };
                 for operation in fault.operations {
                     let place = usize::try_from(operation.index).unwrap_or(0).checked_sub(1);
                     if let Some(key) = place.and_then(|place| sent.get(place)) {
-                        self.publisher.versions.insert(key.clone(), operation.current);
+                        self.publisher
+                            .versions
+                            .insert(key.clone(), operation.current);
                     }
                 }
                 self.publish(now, true);

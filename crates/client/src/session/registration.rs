@@ -89,7 +89,10 @@ impl Session {
             return self.actions.push(Action::SignedOut);
         }
         self.close_conversations(now);
-        let request = self.me.register(&mut self.registration.call).with(Name::Expires, 0);
+        let request = self
+            .me
+            .register(&mut self.registration.call)
+            .with(Name::Expires, 0);
         self.registration.step = Step::SigningOut;
         self.send_request(now, request, Purpose::Register);
     }
@@ -225,7 +228,9 @@ impl Session {
         let ahead = REFRESH_AHEAD_SECS.min(expires / 2);
         let refresh_in = Duration::from_secs(expires.saturating_sub(ahead).max(1));
         self.registration.refresh_at = Some(now.at + refresh_in);
-        let keep_alive = answer.header(Name::MsKeepAlive).and_then(keep_alive_timeout);
+        let keep_alive = answer
+            .header(Name::MsKeepAlive)
+            .and_then(keep_alive_timeout);
         self.registration.keep_alive = keep_alive.or(self.registration.keep_alive);
         if self.registration.step == Step::Registered {
             return;
@@ -233,7 +238,9 @@ impl Session {
         self.registration.step = Step::Registered;
         self.registration.renew_at = Some(now.at + Duration::from_secs(ASSOCIATION_SECS_MAX));
         let instance = self.me.instance;
-        let own = answer.addresses(Name::Contact).find(|one| one.instance() == Some(instance));
+        let own = answer
+            .addresses(Name::Contact)
+            .find(|one| one.instance() == Some(instance));
         self.me.contact = own
             .and_then(|contact| contact.params.get("gruu").map(str::to_owned))
             .unwrap_or_else(|| lanyard_sip::gruu(self.me.uri.address(), instance));
@@ -282,7 +289,9 @@ pub(super) fn diagnosed(message: &impl Headers) -> Option<Problem> {
         .filter(|code| code.starts_with("LY-"));
     match code {
         Some(code) => {
-            let sentence = reason.rsplit_once('(').map_or(reason, |(sentence, _)| sentence);
+            let sentence = reason
+                .rsplit_once('(')
+                .map_or(reason, |(sentence, _)| sentence);
             Some(Problem::from_server(code, sentence, ""))
         }
         None => {
@@ -294,8 +303,14 @@ pub(super) fn diagnosed(message: &impl Headers) -> Option<Problem> {
 }
 
 fn keep_alive_timeout(value: &str) -> Option<u64> {
-    let timeout = value.split(';').find_map(|part| part.trim().strip_prefix("timeout="))?;
-    timeout.trim().parse().ok().filter(|secs| KEEP_ALIVE_SECS.contains(secs))
+    let timeout = value
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("timeout="))?;
+    timeout
+        .trim()
+        .parse()
+        .ok()
+        .filter(|secs| KEEP_ALIVE_SECS.contains(secs))
 }
 
 #[cfg(test)]
@@ -315,7 +330,10 @@ mod tests {
 
     #[test]
     fn keep_alive_periods_out_of_range_are_not_taken_over() {
-        assert_eq!(keep_alive_timeout("UAS; tcp=no; hop-hop=yes; timeout=30"), Some(30));
+        assert_eq!(
+            keep_alive_timeout("UAS; tcp=no; hop-hop=yes; timeout=30"),
+            Some(30)
+        );
         assert_eq!(keep_alive_timeout("UAS; timeout=0"), None);
         assert_eq!(keep_alive_timeout("UAS"), None);
     }

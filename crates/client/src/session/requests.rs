@@ -25,7 +25,11 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new() -> Self {
-        Self { id: fresh_id(), tag: fresh_id().chars().take(12).collect(), number: 0 }
+        Self {
+            id: fresh_id(),
+            tag: fresh_id().chars().take(12).collect(),
+            number: 0,
+        }
     }
 
     pub(super) fn next_number(&mut self) -> u32 {
@@ -51,7 +55,10 @@ impl Me {
     ) -> OutMessage {
         let number = call.next_number();
         OutMessage::request(method, uri)
-            .with(Name::Via, format!("SIP/2.0/TLS {};branch=z9hG4bK{}", self.local, fresh_id()))
+            .with(
+                Name::Via,
+                format!("SIP/2.0/TLS {};branch=z9hG4bK{}", self.local, fresh_id()),
+            )
             .with(
                 Name::From,
                 format!("<{}>;tag={};epid={}", self.uri.sip(), call.tag, self.epid),
@@ -105,12 +112,7 @@ impl Me {
     }
 
     /// A service request to the own address.
-    pub(super) fn service(
-        &self,
-        content_type: &str,
-        body: String,
-        call: &mut Call,
-    ) -> OutMessage {
+    pub(super) fn service(&self, content_type: &str, body: String, call: &mut Call) -> OutMessage {
         self.own_request(Method::Service, call)
             .with(Name::Contact, format!("<{}>", self.contact))
             .with_body(content_type, body)

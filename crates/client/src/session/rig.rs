@@ -33,16 +33,27 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let key = SoftwareKey::generate().unwrap();
         let extensions = Extensions {
-            basic_constraints: Some(BasicConstraints { ca: true, path_len: None }),
+            basic_constraints: Some(BasicConstraints {
+                ca: true,
+                path_len: None,
+            }),
             ..Extensions::default()
         };
         let root = sign(&key, "Root", &key, "Root", extensions, Duration::DAY);
         Self { key, root }
     }
 
-    fn issue(&self, name: &str, names: Vec<AlternativeName>, life: Duration) -> (Certificate, SoftwareKey) {
+    fn issue(
+        &self,
+        name: &str,
+        names: Vec<AlternativeName>,
+        life: Duration,
+    ) -> (Certificate, SoftwareKey) {
         let key = SoftwareKey::generate().unwrap();
-        let extensions = Extensions { alternative_names: names, ..Extensions::default() };
+        let extensions = Extensions {
+            alternative_names: names,
+            ..Extensions::default()
+        };
         (sign(&self.key, "Root", &key, name, extensions, life), key)
     }
 
@@ -144,6 +155,12 @@ impl Registrar {
         self.heard.iter().filter(is).count()
     }
 
+    /// Takes bytes of the client and gives what is sent back, also what was pushed before.
+    pub(crate) fn exchange(&mut self, bytes: &[u8]) -> Vec<Bytes> {
+        self.receive(bytes);
+        std::mem::take(&mut self.out)
+    }
+
     fn receive(&mut self, bytes: &[u8]) {
         self.framer.push(bytes);
         while let Some(frame) = self.framer.next_frame().unwrap() {
@@ -158,15 +175,22 @@ impl Registrar {
         if message.method() == Some(Method::Register) {
             return self.register(message);
         }
-        self.auth.verify(message).expect("everything after the association is signed");
-        let Some(method) = message.method() else { return };
+        self.auth
+            .verify(message)
+            .expect("everything after the association is signed");
+        let Some(method) = message.method() else {
+            return;
+        };
         if method == Method::Ack {
             return;
         }
         let status = self.status.get(method.as_str()).copied().unwrap_or(200);
         let mut answer = OutMessage::response_to(message, status, reason_phrase(status))
             .with_to_tag("far")
-            .with(Name::Contact, "<sip:bob@contoso.test;opaque=user:epid:x;gruu>");
+            .with(
+                Name::Contact,
+                "<sip:bob@contoso.test;opaque=user:epid:x;gruu>",
+            );
         if status >= 300
             && let Some(diagnostics) = self.diagnostics
         {
@@ -175,7 +199,9 @@ impl Registrar {
         if method == Method::Subscribe {
             answer.push(Name::Expires, 3600);
             let package = message.event().map(|event| event.package.to_owned());
-            if let Some((content_type, body)) = self.bodies.get(package.unwrap_or_default().as_str()) {
+            if let Some((content_type, body)) =
+                self.bodies.get(package.unwrap_or_default().as_str())
+            {
                 answer = answer.with_body(content_type, body.clone());
             }
         }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use lanyard_fault::Fault;
 use lanyard_presence::xml::categories::Categories;
 use lanyard_presence::xml::contacts::{ContactChange, ContactDelta, ContactList};
-use lanyard_presence::xml::service::{ContactFault, ContactOperation, ContactRequest};
 use lanyard_presence::xml::content_type;
+use lanyard_presence::xml::service::{ContactFault, ContactOperation, ContactRequest};
 use lanyard_presence::{Contact, Group, PersonUri};
 use lanyard_sip::{Headers, Message};
 
@@ -57,11 +57,16 @@ impl Roster {
     /// Takes the whole list; gives the people whose presence is not watched yet.
     pub(super) fn replace(&mut self, list: ContactList) -> Vec<PersonUri> {
         self.delta = list.delta;
-        self.groups = list.groups.into_iter().map(|group| (group.id, group)).collect();
+        self.groups = list
+            .groups
+            .into_iter()
+            .map(|group| (group.id, group))
+            .collect();
         let mut before = std::mem::take(&mut self.people);
         for contact in list.contacts {
             let known = before.remove(&contact.uri);
-            self.people.insert(contact.uri.clone(), Person::of(contact, known));
+            self.people
+                .insert(contact.uri.clone(), Person::of(contact, known));
         }
         // A list comes with a fresh subscription: everybody is watched anew.
         self.watched()
@@ -97,7 +102,9 @@ impl Roster {
     /// Shows what was known at the last sign-in.
     pub(super) fn seed(&mut self, contacts: &[ContactView]) {
         for view in contacts {
-            let Ok(uri) = PersonUri::parse(view.address.as_str()) else { continue };
+            let Ok(uri) = PersonUri::parse(view.address.as_str()) else {
+                continue;
+            };
             let contact = Contact {
                 uri: uri.clone(),
                 name: String::new(),
@@ -105,20 +112,30 @@ impl Roster {
                 subscribed: true,
                 external_uri: String::new(),
             };
-            let person = Person { card_name: view.name.clone(), ..Person::of(contact, None) };
+            let person = Person {
+                card_name: view.name.clone(),
+                ..Person::of(contact, None)
+            };
             self.people.entry(uri).or_insert(person);
         }
     }
 
     pub(super) fn watched(&self) -> Vec<PersonUri> {
-        let watched = self.people.values().filter(|person| person.contact.subscribed);
+        let watched = self
+            .people
+            .values()
+            .filter(|person| person.contact.subscribed);
         watched.map(|person| person.contact.uri.clone()).collect()
     }
 
     /// Takes a presence document; gives the contact when something of it changed.
     pub(super) fn presence(&mut self, document: &Categories) -> Option<ContactView> {
         let person = self.people.get_mut(&document.uri)?;
-        let before = (person.availability, person.note.clone(), person.card_name.clone());
+        let before = (
+            person.availability,
+            person.note.clone(),
+            person.card_name.clone(),
+        );
         if let Some(state) = document.state() {
             person.availability = Availability::from_number(state.availability);
         }
@@ -130,8 +147,16 @@ impl Roster {
         {
             person.card_name = card.display_name;
         }
-        let after = (person.availability, person.note.clone(), person.card_name.clone());
-        if before == after { None } else { self.view(&document.uri) }
+        let after = (
+            person.availability,
+            person.note.clone(),
+            person.card_name.clone(),
+        );
+        if before == after {
+            None
+        } else {
+            self.view(&document.uri)
+        }
     }
 
     /// The server knows nobody of this address.
@@ -148,14 +173,22 @@ impl Roster {
 
     /// The contacts in order of display: by name.
     pub(super) fn views(&self) -> Vec<ContactView> {
-        let mut views: Vec<_> = self.people.keys().filter_map(|uri| self.view(uri)).collect();
+        let mut views: Vec<_> = self
+            .people
+            .keys()
+            .filter_map(|uri| self.view(uri))
+            .collect();
         views.sort_by_key(|view| (view.name.to_lowercase(), view.address.clone()));
         views
     }
 
     fn view(&self, uri: &PersonUri) -> Option<ContactView> {
         let person = self.people.get(uri)?;
-        let groups = person.contact.groups.iter().filter_map(|id| self.groups.get(id));
+        let groups = person
+            .contact
+            .groups
+            .iter()
+            .filter_map(|id| self.groups.get(id));
         let named = groups.filter(|group| !group.name.starts_with(UNNAMED_GROUP));
         Some(ContactView {
             address: uri.address().parse().ok()?,
@@ -176,7 +209,13 @@ impl Roster {
         // The notification of the change may have come first.
         self.delta = self.delta.max(wish.delta.saturating_add(1));
         match &wish.operation {
-            ContactOperation::SetContact { uri, name, groups, subscribed, external_uri } => {
+            ContactOperation::SetContact {
+                uri,
+                name,
+                groups,
+                subscribed,
+                external_uri,
+            } => {
                 let contact = Contact {
                     uri: uri.clone(),
                     name: name.clone(),
@@ -211,7 +250,8 @@ impl Person {
     fn name(&self) -> String {
         let names = [&self.contact.name, &self.card_name];
         let best = names.into_iter().find(|name| !name.is_empty());
-        best.cloned().unwrap_or_else(|| self.contact.uri.address().to_owned())
+        best.cloned()
+            .unwrap_or_else(|| self.contact.uri.address().to_owned())
     }
 }
 
@@ -221,7 +261,13 @@ impl Session {
         let Ok(uri) = PersonUri::parse(address.as_str()) else {
             return self.tell(Some(token), Err(Fault::AddressMalformed.into()));
         };
-        let group = self.roster.groups.keys().next().copied().unwrap_or(FIRST_GROUP);
+        let group = self
+            .roster
+            .groups
+            .keys()
+            .next()
+            .copied()
+            .unwrap_or(FIRST_GROUP);
         let operation = ContactOperation::SetContact {
             uri,
             name: name.to_owned(),
@@ -229,26 +275,49 @@ impl Session {
             subscribed: true,
             external_uri: String::new(),
         };
-        self.change_contacts(now, ContactWish { token: Some(token), operation, delta: 0, retried: false });
+        self.change_contacts(
+            now,
+            ContactWish {
+                token: Some(token),
+                operation,
+                delta: 0,
+                retried: false,
+            },
+        );
     }
 
     /// Takes somebody out of the contact list.
     pub fn remove_contact(&mut self, now: Now, address: &SignInAddress, token: Token) {
-        let uri = PersonUri::parse(address.as_str()).ok().filter(|uri| self.roster.is_known(uri));
+        let uri = PersonUri::parse(address.as_str())
+            .ok()
+            .filter(|uri| self.roster.is_known(uri));
         let Some(uri) = uri else {
             let detail = format!("{address} is not in your contact list.");
             let problem = Problem::new(Fault::PersonUnknown).with_detail(detail);
             return self.tell(Some(token), Err(problem));
         };
         let operation = ContactOperation::DeleteContact { uri };
-        self.change_contacts(now, ContactWish { token: Some(token), operation, delta: 0, retried: false });
+        self.change_contacts(
+            now,
+            ContactWish {
+                token: Some(token),
+                operation,
+                delta: 0,
+                retried: false,
+            },
+        );
     }
 
     fn change_contacts(&mut self, now: Now, mut wish: ContactWish) {
         wish.delta = self.roster.delta;
-        let change = ContactRequest { delta: wish.delta, operation: wish.operation.clone() };
+        let change = ContactRequest {
+            delta: wish.delta,
+            operation: wish.operation.clone(),
+        };
         let mut call = Call::new();
-        let request = self.me.service(content_type::SOAP, change.to_xml(), &mut call);
+        let request = self
+            .me
+            .service(content_type::SOAP, change.to_xml(), &mut call);
         self.send_request(now, request, Purpose::Contact(wish));
     }
 
@@ -263,18 +332,29 @@ impl Session {
         };
         if matches!(answer.status(), Some(200..300)) {
             let fresh = self.roster.accepted(&wish);
-            self.actions.push(super::Action::Contacts(self.roster.views()));
+            self.actions
+                .push(super::Action::Contacts(self.roster.views()));
             self.watch(now, fresh, true);
             return self.tell(wish.token, Ok(()));
         }
         let fault = ContactFault::parse(answer.body()).ok();
-        let stale = fault.as_ref().is_some_and(|fault| fault.code == ContactFault::WRONG_DELTA);
-        if let (true, false, Some(current)) =
-            (stale, wish.retried, fault.as_ref().and_then(|fault| fault.delta))
-        {
+        let stale = fault
+            .as_ref()
+            .is_some_and(|fault| fault.code == ContactFault::WRONG_DELTA);
+        if let (true, false, Some(current)) = (
+            stale,
+            wish.retried,
+            fault.as_ref().and_then(|fault| fault.delta),
+        ) {
             // Somebody else changed the list: once more from its new state, then ask for all of it.
             self.roster.delta = current;
-            self.change_contacts(now, ContactWish { retried: true, ..wish });
+            self.change_contacts(
+                now,
+                ContactWish {
+                    retried: true,
+                    ..wish
+                },
+            );
             return self.subscribe_contacts(now);
         }
         let problem = match (stale, answer.status(), diagnosed(answer)) {

@@ -23,7 +23,11 @@ impl Credential {
     /// From what the provisioning service gave; `roots` is what the inner server certificate must lead to.
     #[must_use]
     pub fn new(certificate: Certificate, key: SoftwareKey, roots: Arc<RootCertStore>) -> Self {
-        Self { certificate, key, roots }
+        Self {
+            certificate,
+            key,
+            roots,
+        }
     }
 
     /// When the certificate ends.

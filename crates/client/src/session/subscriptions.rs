@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use lanyard_presence::xml::batch::{BatchAction, BatchRequest, BatchResource};
 use lanyard_presence::xml::contacts::ContactsDocument;
+use lanyard_presence::xml::containers::{ContainerChange, MemberChange, SetContainerMembers};
+use lanyard_presence::xml::content_type;
 use lanyard_presence::xml::provisioning::Provisioning;
 use lanyard_presence::xml::rlmi::PresenceUpdate;
 use lanyard_presence::xml::roaming_self::{RoamingData, RoamingWanted};
 use lanyard_presence::xml::subscribers::SetSubscribers;
 use lanyard_presence::xml::wpending::PendingWatchers;
-use lanyard_presence::xml::content_type;
 use lanyard_presence::{MemberKind, PersonUri};
-use lanyard_presence::xml::containers::{ContainerChange, MemberChange, SetContainerMembers};
 use lanyard_sip::{Headers, Message, Method, Name};
 
 use super::requests::Call;
@@ -35,8 +35,10 @@ const WATCHED_AT_ONCE_MAX: usize = 500;
 impl Session {
     /// Subscribes to whatever this server offers.
     pub(super) fn subscribe_all(&mut self, now: Now, answer: &Message) {
-        let events: Vec<String> =
-            answer.tokens(Name::AllowEvents).map(str::to_ascii_lowercase).collect();
+        let events: Vec<String> = answer
+            .tokens(Name::AllowEvents)
+            .map(str::to_ascii_lowercase)
+            .collect();
         let offers = |package: &str| events.iter().any(|event| event == package);
         self.roster.offered = offers(CONTACTS);
         if offers(CONTACTS) {
@@ -48,7 +50,10 @@ impl Session {
                 .me
                 .subscribe(PROVISIONING, content_type::PROVISIONING, &mut call)
                 .with(Name::Expires, 0)
-                .with_body(content_type::PROVISIONING, Provisioning::request(&PROVISIONED));
+                .with_body(
+                    content_type::PROVISIONING,
+                    Provisioning::request(&PROVISIONED),
+                );
             self.send_request(now, request, Purpose::Provisioning);
         }
         if offers(SELF) {
@@ -58,7 +63,9 @@ impl Session {
 
     pub(super) fn subscribe_contacts(&mut self, now: Now) {
         let mut call = Call::new();
-        let request = self.me.subscribe(CONTACTS, content_type::ROAMING_CONTACTS, &mut call);
+        let request = self
+            .me
+            .subscribe(CONTACTS, content_type::ROAMING_CONTACTS, &mut call);
         self.roster.renew_at = None;
         self.send_request(now, request, Purpose::SubscribeContacts);
     }
@@ -91,13 +98,17 @@ impl Session {
     }
 
     pub(super) fn contacts_answered(&mut self, now: Now, answer: Option<&Message>) {
-        let Some(answer) = accepted(answer) else { return };
+        let Some(answer) = accepted(answer) else {
+            return;
+        };
         self.roster.renew_at = renewal(now, answer);
         self.contacts_document(now, answer.body());
     }
 
     pub(super) fn self_answered(&mut self, now: Now, answer: Option<&Message>) {
-        let Some(answer) = accepted(answer) else { return };
+        let Some(answer) = accepted(answer) else {
+            return;
+        };
         self.publisher.renew_at = renewal(now, answer);
         self.self_document(now, answer.body());
         // The first publication makes this endpoint count; it needs the versions just read.
@@ -105,9 +116,14 @@ impl Session {
     }
 
     pub(super) fn presence_answered(&mut self, now: Now, answer: Option<&Message>) {
-        let Some(answer) = accepted(answer) else { return };
+        let Some(answer) = accepted(answer) else {
+            return;
+        };
         if let Some(at) = renewal(now, answer) {
-            let next = self.roster.presence_renew_at.map_or(at, |known| known.min(at));
+            let next = self
+                .roster
+                .presence_renew_at
+                .map_or(at, |known| known.min(at));
             self.roster.presence_renew_at = Some(next);
         }
         self.presence_document(now, answer);
@@ -145,7 +161,10 @@ impl Session {
         for some in people.chunks(WATCHED_AT_ONCE_MAX) {
             let resources = some.iter();
             let resources = resources
-                .map(|uri| BatchResource { uri: uri.clone(), newly_added: added })
+                .map(|uri| BatchResource {
+                    uri: uri.clone(),
+                    newly_added: added,
+                })
                 .collect();
             let batch = BatchRequest {
                 uri: self.me.uri.clone(),
@@ -153,7 +172,11 @@ impl Session {
                 resources,
                 categories: WATCHED.map(str::to_owned).to_vec(),
             };
-            let accept = [content_type::CATEGORIES, content_type::RLMI, "multipart/related"];
+            let accept = [
+                content_type::CATEGORIES,
+                content_type::RLMI,
+                "multipart/related",
+            ];
             let mut call = Call::new();
             let request = self
                 .me
@@ -199,7 +222,9 @@ impl Session {
     }
 
     fn watchers_document(&mut self, body: &[u8]) {
-        let Ok(watchers) = PendingWatchers::parse(body) else { return };
+        let Ok(watchers) = PendingWatchers::parse(body) else {
+            return;
+        };
         for (person, name) in watchers.list {
             self.notice_added(&person, &name);
         }
@@ -207,14 +232,23 @@ impl Session {
 
     fn added_by(&mut self, now: Now, person: PersonUri, name: String) {
         self.notice_added(&person, &name);
-        let body = SetSubscribers { list: vec![(person, true)] }.to_xml();
+        let body = SetSubscribers {
+            list: vec![(person, true)],
+        }
+        .to_xml();
         let mut call = Call::new();
-        let request = self.me.service(content_type::SET_SUBSCRIBER, body, &mut call);
+        let request = self
+            .me
+            .service(content_type::SET_SUBSCRIBER, body, &mut call);
         self.send_request(now, request, Purpose::Containers);
     }
 
     fn notice_added(&mut self, person: &PersonUri, name: &str) {
-        let name = if name.is_empty() { person.address() } else { name };
+        let name = if name.is_empty() {
+            person.address()
+        } else {
+            name
+        };
         let text = format!("{name} has added you to the contact list.");
         self.actions.push(Action::Notice(text));
     }
@@ -230,14 +264,21 @@ impl Session {
             version,
             members: vec![MemberChange { add: true, member }],
         };
-        let body = SetContainerMembers { containers: vec![change] }.to_xml();
+        let body = SetContainerMembers {
+            containers: vec![change],
+        }
+        .to_xml();
         let mut call = Call::new();
-        let request = self.me.service(content_type::SET_CONTAINER_MEMBERS, body, &mut call);
+        let request = self
+            .me
+            .service(content_type::SET_CONTAINER_MEMBERS, body, &mut call);
         self.send_request(now, request, Purpose::Containers);
     }
 
     fn presence_document(&mut self, now: Now, message: &Message) {
-        let Some(media) = message.content_type() else { return };
+        let Some(media) = message.content_type() else {
+            return;
+        };
         let update = match PresenceUpdate::parse(&media, message.body()) {
             Ok(update) => update,
             Err(error) => return tracing::warn!(%error, "presence was not understood"),

@@ -24,7 +24,10 @@ struct World {
 }
 
 fn now() -> Now {
-    Now { at: Instant::now(), wall: OffsetDateTime::now_utc() }
+    Now {
+        at: Instant::now(),
+        wall: OffsetDateTime::now_utc(),
+    }
 }
 
 fn world() -> World {
@@ -32,7 +35,12 @@ fn world() -> World {
     let registrar = Registrar::new(&authority);
     let alice = "alice@contoso.test".parse().unwrap();
     let session = Session::new(&alice, Uuid::from_u128(1)).unwrap();
-    World { session, registrar, authority, now: now() }
+    World {
+        session,
+        registrar,
+        authority,
+        now: now(),
+    }
 }
 
 impl World {
@@ -50,7 +58,12 @@ impl World {
     fn sign_in(&mut self) -> Vec<Action> {
         self.session.connect();
         let said = self.pump();
-        assert_eq!(said, [Action::NeedCredential { sts_uri: STS.to_owned() }]);
+        assert_eq!(
+            said,
+            [Action::NeedCredential {
+                sts_uri: STS.to_owned()
+            }]
+        );
         let credential = self.authority.credential(Duration::hours(12));
         self.session.provide(self.now, credential);
         self.pump()
@@ -68,7 +81,10 @@ impl World {
 
     fn bob_invites(&mut self, call: &str) -> String {
         let invite = Self::from_bob(Method::Invite, call, 1)
-            .with(Name::Contact, "<sip:bob@contoso.test;opaque=user:epid:x;gruu>")
+            .with(
+                Name::Contact,
+                "<sip:bob@contoso.test;opaque=user:epid:x;gruu>",
+            )
             .with_body("application/sdp", super::dialog::sdp());
         self.registrar.push(invite);
         self.pump();
@@ -87,10 +103,12 @@ impl World {
 }
 
 fn messages(said: &[Action]) -> Vec<&MessageView> {
-    let message = |action| match action {
-        &Action::Message(ref message) => Some(message),
-        _ => None,
-    };
+    fn message(action: &Action) -> Option<&MessageView> {
+        match action {
+            Action::Message(message) => Some(message),
+            _ => None,
+        }
+    }
     said.iter().filter_map(message).collect()
 }
 
@@ -113,7 +131,10 @@ fn an_unsigned_acceptance_is_not_believed() {
     assert!(!said.contains(&Action::Registered));
     assert!(!world.session.is_registered());
     let said = world.later(40);
-    assert!(said.iter().any(|action| matches!(action, Action::Lost(_))), "{said:?}");
+    assert!(
+        said.iter().any(|action| matches!(action, Action::Lost(_))),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -123,9 +144,15 @@ fn a_refused_registration_ends_with_the_servers_reason() {
     world.registrar.diagnostics =
         Some("4004;reason=\"This account is disabled. (LY-1306)\";source=\"lync.contoso.test\"");
     let said = world.sign_in();
-    let Some(Action::Ended(problem)) = said.last() else { panic!("{said:?}") };
+    let Some(Action::Ended(problem)) = said.last() else {
+        panic!("{said:?}")
+    };
     assert!(problem.is(Fault::AccountDisabled));
-    assert_eq!(world.session.credential_ends(), None, "the chat key must be gone");
+    assert_eq!(
+        world.session.credential_ends(),
+        None,
+        "the chat key must be gone"
+    );
 }
 
 #[test]
@@ -133,7 +160,9 @@ fn a_message_goes_through_one_invitation_and_is_delivered() {
     let mut world = world();
     world.sign_in();
     let bob = "bob@contoso.test".parse().unwrap();
-    world.session.send_text(world.now, &bob, "Grüße 🏯", Token(1));
+    world
+        .session
+        .send_text(world.now, &bob, "Grüße 🏯", Token(1));
     world.session.send_text(world.now, &bob, "second", Token(2));
     let said = world.pump();
     let delivered = messages(&said)
@@ -141,8 +170,14 @@ fn a_message_goes_through_one_invitation_and_is_delivered() {
         .filter(|message| message.delivery == Delivery::Delivered)
         .map(|message| message.text.clone());
     assert_eq!(delivered.collect::<Vec<_>>(), ["Grüße 🏯", "second"]);
-    assert!(said.contains(&Action::Done { token: Token(1), outcome: Ok(()) }));
-    assert!(said.contains(&Action::Done { token: Token(2), outcome: Ok(()) }));
+    assert!(said.contains(&Action::Done {
+        token: Token(1),
+        outcome: Ok(())
+    }));
+    assert!(said.contains(&Action::Done {
+        token: Token(2),
+        outcome: Ok(())
+    }));
     let registrar = &world.registrar;
     assert_eq!((registrar.count("INVITE"), registrar.count("ACK")), (1, 1));
     assert_eq!(registrar.count("MESSAGE"), 2);
@@ -150,9 +185,11 @@ fn a_message_goes_through_one_invitation_and_is_delivered() {
 
 #[test]
 fn a_message_to_somebody_who_is_away_is_not_delivered_in_words() {
-    for (status, expected) in
-        [(480, Fault::MessageNotDelivered), (404, Fault::PersonUnknown), (486, Fault::MessageNotDelivered)]
-    {
+    for (status, expected) in [
+        (480, Fault::MessageNotDelivered),
+        (404, Fault::PersonUnknown),
+        (486, Fault::MessageNotDelivered),
+    ] {
         let mut world = world();
         world.sign_in();
         world.registrar.status.insert("INVITE", status);
@@ -160,7 +197,10 @@ fn a_message_to_somebody_who_is_away_is_not_delivered_in_words() {
         world.session.send_text(world.now, &bob, "hi", Token(1));
         let said = world.pump();
         let outcome = said.iter().find_map(|action| match action {
-            Action::Done { outcome: Err(problem), .. } => Some(problem),
+            Action::Done {
+                outcome: Err(problem),
+                ..
+            } => Some(problem),
             _ => None,
         });
         assert!(outcome.unwrap().is(expected), "{status}");
@@ -174,11 +214,23 @@ fn an_unanswered_message_is_not_delivered_and_empty_ones_are_not_sent() {
     let bob = "bob@contoso.test".parse().unwrap();
     world.session.send_text(world.now, &bob, " \n", Token(1));
     let empty = Problem::new(Fault::MessageEmpty);
-    assert_eq!(world.pump(), [Action::Done { token: Token(1), outcome: Err(empty) }]);
+    assert_eq!(
+        world.pump(),
+        [Action::Done {
+            token: Token(1),
+            outcome: Err(empty)
+        }]
+    );
     let long = "x".repeat(super::conversations::TEXT_BYTES_MAX + 1);
     world.session.send_text(world.now, &bob, &long, Token(2));
     let long = Problem::new(Fault::TextTooLong);
-    assert_eq!(world.pump(), [Action::Done { token: Token(2), outcome: Err(long) }]);
+    assert_eq!(
+        world.pump(),
+        [Action::Done {
+            token: Token(2),
+            outcome: Err(long)
+        }]
+    );
     assert_eq!(world.registrar.count("INVITE"), 0);
 }
 
@@ -188,12 +240,17 @@ fn an_invitation_is_answered_and_its_messages_arrive_intact() {
     world.sign_in();
     let tag = world.bob_invites("call-1");
     let said = world.bob_says("call-1", &tag, 2, "ありがとう! 👍🏽");
-    let texts: Vec<_> = messages(&said).iter().map(|message| message.text.clone()).collect();
+    let texts: Vec<_> = messages(&said)
+        .iter()
+        .map(|message| message.text.clone())
+        .collect();
     assert_eq!(texts, ["ありがとう! 👍🏽"]);
     assert_eq!(world.registrar.heard.last().unwrap().status(), Some(200));
     // The answer goes through the same dialog: nobody is invited anew.
     let bob = "bob@contoso.test".parse().unwrap();
-    world.session.send_text(world.now, &bob, "de nada", Token(1));
+    world
+        .session
+        .send_text(world.now, &bob, "de nada", Token(1));
     world.pump();
     assert_eq!(world.registrar.count("INVITE"), 0);
     assert_eq!(world.registrar.count("MESSAGE"), 1);
@@ -208,8 +265,8 @@ fn messages_outside_a_dialog_and_unsigned_ones_do_not_arrive() {
     assert_eq!(world.registrar.heard.last().unwrap().status(), Some(481));
     let heard = world.registrar.heard.len();
     let tag = world.bob_invites("call-1");
-    let mut forged = World::from_bob(Method::Message, "call-1", 2)
-        .with_body("text/plain", "forged".to_owned());
+    let mut forged =
+        World::from_bob(Method::Message, "call-1", 2).with_body("text/plain", "forged".to_owned());
     forged.set(Name::To, format!("<sip:alice@contoso.test>;tag={tag}"));
     world.registrar.push_unsigned(&forged);
     assert!(messages(&world.pump()).is_empty());
@@ -227,10 +284,15 @@ fn the_end_of_the_session_is_told_with_its_reason_and_the_key_is_gone() {
             Name::MsDiagnostics,
             "4141;reason=\"Your card was reported lost. (LY-1501)\";source=\"lync.contoso.test\"",
         )
-        .with_body(content_type::REGISTRATION_EVENT, "deregistered;event=rejected");
+        .with_body(
+            content_type::REGISTRATION_EVENT,
+            "deregistered;event=rejected",
+        );
     world.registrar.push(notify);
     let said = world.pump();
-    let Some(Action::Ended(problem)) = said.last() else { panic!("{said:?}") };
+    let Some(Action::Ended(problem)) = said.last() else {
+        panic!("{said:?}")
+    };
     assert!(problem.is(Fault::SessionEndedCardRevoked));
     assert_eq!(world.session.credential_ends(), None);
 }
@@ -241,10 +303,16 @@ fn a_server_that_stops_is_waited_for_with_the_chat_key() {
     world.sign_in();
     let notify = World::from_bob(Method::BeNotify, "end", 1)
         .with(Name::Event, "registration-notify")
-        .with_body(content_type::REGISTRATION_EVENT, "deregistered;event=unregistered");
+        .with_body(
+            content_type::REGISTRATION_EVENT,
+            "deregistered;event=unregistered",
+        );
     world.registrar.push(notify);
     let said = world.pump();
-    assert!(said.iter().any(|action| matches!(action, Action::Lost(_))), "{said:?}");
+    assert!(
+        said.iter().any(|action| matches!(action, Action::Lost(_))),
+        "{said:?}"
+    );
     assert!(world.session.credential_ends().is_some());
     // The server is back: the same key registers without anybody being asked.
     world.registrar = Registrar::new(&world.authority);
@@ -264,7 +332,10 @@ fn refreshes_and_keep_alives_come_in_time() {
     world.now.at += StdDuration::from_secs(2);
     world.session.tick(world.now);
     let beats = world.session.take_actions();
-    assert_eq!(beats, [Action::Send(bytes::Bytes::from_static(b"\r\n\r\n"))]);
+    assert_eq!(
+        beats,
+        [Action::Send(bytes::Bytes::from_static(b"\r\n\r\n"))]
+    );
     world.later(240);
     assert_eq!(world.registrar.count("REGISTER"), registers + 1);
     assert!(world.session.is_registered());
@@ -298,7 +369,9 @@ fn contacts_and_presence_are_shown_in_words() {
         .with_body(content_type::CATEGORIES, state.to_owned());
     world.registrar.push(notify);
     let said = world.pump();
-    let Some(Action::Contact(contact)) = said.first() else { panic!("{said:?}") };
+    let Some(Action::Contact(contact)) = said.first() else {
+        panic!("{said:?}")
+    };
     assert_eq!(contact.availability, Availability::Busy);
 }
 
@@ -309,17 +382,29 @@ fn a_contact_that_was_refused_says_why_and_an_accepted_one_is_watched() {
     let bob = "bob@contoso.test".parse().unwrap();
     world.session.add_contact(world.now, &bob, "", Token(1));
     let said = world.pump();
-    assert!(said.contains(&Action::Done { token: Token(1), outcome: Ok(()) }));
+    assert!(said.contains(&Action::Done {
+        token: Token(1),
+        outcome: Ok(())
+    }));
     assert_eq!(world.session.contacts().len(), 1);
     world.registrar.status.insert("SERVICE", 404);
     let carol = "carol@contoso.test".parse().unwrap();
     world.session.add_contact(world.now, &carol, "", Token(2));
     let said = world.pump();
-    let refused = Action::Done { token: Token(2), outcome: Err(Fault::PersonUnknown.into()) };
+    let refused = Action::Done {
+        token: Token(2),
+        outcome: Err(Fault::PersonUnknown.into()),
+    };
     assert!(said.contains(&refused), "{said:?}");
     world.session.remove_contact(world.now, &carol, Token(3));
     let said = world.pump();
-    assert!(matches!(said.first(), Some(Action::Done { outcome: Err(_), .. })));
+    assert!(matches!(
+        said.first(),
+        Some(Action::Done {
+            outcome: Err(_),
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -331,6 +416,10 @@ fn signing_out_says_good_bye_in_every_conversation_and_to_the_registrar() {
     let said = world.pump();
     assert_eq!(said.last(), Some(&Action::SignedOut));
     assert_eq!(world.registrar.count("BYE"), 1);
-    let last = world.registrar.heard.iter().rfind(|one| one.method() == Some(Method::Register));
+    let last = world
+        .registrar
+        .heard
+        .iter()
+        .rfind(|one| one.method() == Some(Method::Register));
     assert_eq!(last.unwrap().expires_secs(), Some(0));
 }

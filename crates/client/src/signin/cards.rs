@@ -24,15 +24,26 @@ pub(super) enum CardStep {
     /// No card fits yet; one may have been detected since.
     Insert { detected: Option<Box<CardFacts>> },
     /// The PIN is awaited.
-    Pin { card: Box<CardFacts>, tries_left: Option<u8> },
+    Pin {
+        card: Box<CardFacts>,
+        tries_left: Option<u8>,
+    },
     /// A new PIN is awaited; the old one was typed just now.
-    NewPin { card: Box<CardFacts>, old: Pin, last_try: bool },
+    NewPin {
+        card: Box<CardFacts>,
+        old: Pin,
+        last_try: bool,
+    },
     /// The card changes its PIN.
     Changing { card: Box<CardFacts>, new: Pin },
     /// The change is reported to the server.
     Reporting { card: Box<CardFacts>, pin: Pin },
     /// The card listener is asked for the token. The PIN is kept for its answer alone.
-    Token { card: Box<CardFacts>, pin: Pin, changed: bool },
+    Token {
+        card: Box<CardFacts>,
+        pin: Pin,
+        changed: bool,
+    },
 }
 
 impl SignIn {
@@ -43,7 +54,9 @@ impl SignIn {
     }
 
     pub(super) fn cards_seen(&mut self, now: Now, seen: CardsSeen) {
-        let Waiting::Card(step) = &self.waiting else { return };
+        let Waiting::Card(step) = &self.waiting else {
+            return;
+        };
         self.cards = Some(seen.clone());
         let fit = fit(&seen.cards, &self.address, now.wall, &self.remembered);
         let mut left_out = fit.left_out;
@@ -58,8 +71,11 @@ impl SignIn {
                     }
                     if seen.readers.is_empty() {
                         let no_service = seen.pcsc_fault == Some(CardFault::NoService);
-                        let fault =
-                            if no_service { Fault::PcscUnavailable } else { Fault::NoReader };
+                        let fault = if no_service {
+                            Fault::PcscUnavailable
+                        } else {
+                            Fault::NoReader
+                        };
                         return self.fail(fault.into());
                     }
                     self.insert(seen.readers, None, left_out);
@@ -89,11 +105,18 @@ impl SignIn {
         let label = detected.as_ref().map(CardFacts::label);
         let detected = detected.map(Box::new);
         self.waiting = Waiting::Card(CardStep::Insert { detected });
-        self.show(Stage::InsertCard(InsertCard { readers, detected: label, left_out }));
+        self.show(Stage::InsertCard(InsertCard {
+            readers,
+            detected: label,
+            left_out,
+        }));
     }
 
     pub(super) fn use_card(&mut self) {
-        if let Waiting::Card(CardStep::Insert { detected: Some(card) }) = &mut self.waiting {
+        if let Waiting::Card(CardStep::Insert {
+            detected: Some(card),
+        }) = &mut self.waiting
+        {
             let card = (**card).clone();
             self.ask_pin(card, None, None);
         }
@@ -108,7 +131,10 @@ impl SignIn {
             miss,
             why: self.why.clone(),
         }));
-        self.waiting = Waiting::Card(CardStep::Pin { card: Box::new(card), tries_left });
+        self.waiting = Waiting::Card(CardStep::Pin {
+            card: Box::new(card),
+            tries_left,
+        });
     }
 
     /// The person's PIN.
@@ -138,8 +164,15 @@ impl SignIn {
         last_try: bool,
         refused: Option<Problem>,
     ) {
-        self.show(Stage::ChangePin(ChangePin { card: card.label(), refused }));
-        self.waiting = Waiting::Card(CardStep::NewPin { card, old, last_try });
+        self.show(Stage::ChangePin(ChangePin {
+            card: card.label(),
+            refused,
+        }));
+        self.waiting = Waiting::Card(CardStep::NewPin {
+            card,
+            old,
+            last_try,
+        });
     }
 
     /// The new PIN of a forced change.
@@ -147,19 +180,34 @@ impl SignIn {
     /// # Errors
     /// When none is asked for, or it may not be chosen; the question stays open then.
     pub fn new_pin(&mut self, candidate: Pin) -> Result<Vec<Output>, Problem> {
-        let Waiting::Card(CardStep::NewPin { card, old, last_try }) = &self.waiting else {
+        let Waiting::Card(CardStep::NewPin {
+            card,
+            old,
+            last_try,
+        }) = &self.waiting
+        else {
             return Err(Problem::new(Fault::NotNow));
         };
         let new = NewPin::check(candidate.clone(), Some(old)).map_err(new_pin_problem)?;
         let (card, old, last_try) = (card.clone(), old.clone(), *last_try);
         self.show(Stage::SigningIn);
-        self.outputs.push(Output::ChangePin { card: card.clone(), old, new, last_try });
-        self.waiting = Waiting::Card(CardStep::Changing { card, new: candidate });
+        self.outputs.push(Output::ChangePin {
+            card: card.clone(),
+            old,
+            new,
+            last_try,
+        });
+        self.waiting = Waiting::Card(CardStep::Changing {
+            card,
+            new: candidate,
+        });
         Ok(self.take())
     }
 
     pub(super) fn pin_changed(&mut self, result: Result<(), CardFault>) {
-        let Waiting::Card(CardStep::Changing { .. }) = &self.waiting else { return };
+        let Waiting::Card(CardStep::Changing { .. }) = &self.waiting else {
+            return;
+        };
         let Waiting::Card(CardStep::Changing { card, new }) =
             std::mem::replace(&mut self.waiting, Waiting::Nothing)
         else {
@@ -178,8 +226,10 @@ impl SignIn {
                     body: String::new(),
                 };
                 let pin = new.clone();
-                self.waiting =
-                    Waiting::Card(CardStep::Reporting { card: card.clone(), pin: new });
+                self.waiting = Waiting::Card(CardStep::Reporting {
+                    card: card.clone(),
+                    pin: new,
+                });
                 self.exchange(card, pin, false, request);
             }
             Err(fault) => self.card_failed(card, fault),
@@ -191,12 +241,21 @@ impl SignIn {
         let url = self.known.federation_url.clone().unwrap_or_default();
         let request = HttpRequest::get(url).header("accept", "application/json, text/html;q=0.9");
         let used = pin.clone();
-        self.waiting = Waiting::Card(CardStep::Token { card: card.clone(), pin, changed });
+        self.waiting = Waiting::Card(CardStep::Token {
+            card: card.clone(),
+            pin,
+            changed,
+        });
         self.exchange(card, used, last_try, request);
     }
 
     fn exchange(&mut self, card: Box<CardFacts>, pin: Pin, last_try: bool, request: HttpRequest) {
-        self.outputs.push(Output::CardExchange { card, pin, last_try, request });
+        self.outputs.push(Output::CardExchange {
+            card,
+            pin,
+            last_try,
+            request,
+        });
     }
 
     pub(super) fn card_answered(&mut self, now: Now, answer: Result<HttpAnswer, CardTrouble>) {
@@ -293,4 +352,3 @@ impl SignIn {
         self.new_pin(pin)
     }
 }
-

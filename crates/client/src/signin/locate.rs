@@ -136,7 +136,11 @@ impl Locate {
     /// An answer to an SRV question.
     pub fn srv(&mut self, id: u64, answer: Result<Vec<SrvRecord>, NetFault>) -> Progress {
         let records = answer.unwrap_or_default();
-        let answer = if records.is_empty() { Answer::Nothing } else { Answer::Records(records) };
+        let answer = if records.is_empty() {
+            Answer::Nothing
+        } else {
+            Answer::Records(records)
+        };
         self.answered(id, answer)
     }
 
@@ -149,7 +153,9 @@ impl Locate {
     }
 
     fn answered(&mut self, id: u64, answer: Answer) -> Progress {
-        let place = id.checked_sub(self.base).and_then(|place| usize::try_from(place).ok());
+        let place = id
+            .checked_sub(self.base)
+            .and_then(|place| usize::try_from(place).ok());
         let Some(slot) = place.and_then(|place| self.answers.get_mut(place)) else {
             // A late answer of an earlier phase.
             return Progress::Wait;
@@ -175,7 +181,11 @@ impl Locate {
     }
 
     fn ask_hosts(&mut self, phase: Phase) -> Progress {
-        let scheme = if phase == Phase::Https { "https" } else { "http" };
+        let scheme = if phase == Phase::Https {
+            "https"
+        } else {
+            "http"
+        };
         let Ok(address) = Address::parse(self.address.as_str()) else {
             return Progress::Failed(Fault::AddressMalformed.into());
         };
@@ -191,12 +201,17 @@ impl Locate {
     fn ask_srv(&mut self) -> Progress {
         let domain = self.address.domain();
         let names = ["_sipinternaltls._tcp", "_sip._tls"];
-        let ask = names.iter().map(|name| Query::Srv(format!("{name}.{domain}"))).collect();
+        let ask = names
+            .iter()
+            .map(|name| Query::Srv(format!("{name}.{domain}")))
+            .collect();
         self.ask(Phase::Srv, ask)
     }
 
     fn ask(&mut self, phase: Phase, ask: Vec<Query>) -> Progress {
-        self.base = self.base.saturating_add(u64::try_from(self.answers.len()).unwrap_or(0));
+        self.base = self
+            .base
+            .saturating_add(u64::try_from(self.answers.len()).unwrap_or(0));
         self.phase = phase;
         self.answers = vec![None; ask.len()];
         Progress::Ask(self.base, ask)
@@ -228,7 +243,9 @@ impl Locate {
 
     fn follow(&mut self, href: &str) -> Progress {
         self.redirects = self.redirects.saturating_add(1);
-        let secure = href.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("https://"));
+        let secure = href
+            .get(..8)
+            .is_some_and(|head| head.eq_ignore_ascii_case("https://"));
         if self.redirects > REDIRECTS_MAX || !secure {
             return Progress::Failed(Problem::new(Fault::DiscoveryRefused));
         }
@@ -262,9 +279,12 @@ impl Locate {
 
     fn host_of(&self, id: u64) -> String {
         let hosts = discovery_hosts(self.address.domain());
-        let place = id.checked_sub(self.base).and_then(|place| usize::try_from(place).ok());
+        let place = id
+            .checked_sub(self.base)
+            .and_then(|place| usize::try_from(place).ok());
         let host = place.and_then(|place| hosts.get(place));
-        host.cloned().unwrap_or_else(|| self.address.domain().to_owned())
+        host.cloned()
+            .unwrap_or_else(|| self.address.domain().to_owned())
     }
 
     /// Keeps the most telling fault: a server that is there but does not answer before one that is not.

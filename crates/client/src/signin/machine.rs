@@ -256,7 +256,9 @@ impl SignIn {
             Progress::Found(found) => {
                 self.located = true;
                 match found {
-                    Found::Root { user: Some(user), .. } => self.known.user_url = Some(user),
+                    Found::Root {
+                        user: Some(user), ..
+                    } => self.known.user_url = Some(user),
                     Found::Root { user: None, .. } => {
                         return self.fail(Fault::DiscoveryRefused.into());
                     }
@@ -280,7 +282,10 @@ impl SignIn {
             }
             Some(ticket) => {
                 let value = autodiscover::web_ticket_header(ticket.assertion());
-                self.request(Waiting::UserDocument, request.header("x-ms-webticket", value));
+                self.request(
+                    Waiting::UserDocument,
+                    request.header("x-ms-webticket", value),
+                );
             }
         }
     }
@@ -307,12 +312,19 @@ impl SignIn {
     fn ask_passive(&mut self) {
         self.show(Stage::ContactingServer);
         let web_ticket = self.known.web_ticket_url.clone().unwrap_or_default();
-        let beside = || web_ticket.rsplit_once('/').map(|(base, _)| format!("{base}/oauthtoken"));
+        let beside = || {
+            web_ticket
+                .rsplit_once('/')
+                .map(|(base, _)| format!("{base}/oauthtoken"))
+        };
         let Some(url) = self.known.oauth_url.clone().or_else(beside) else {
             return self.fail(Fault::DiscoveryRefused.into());
         };
         let body = OauthRequest::to_form_body();
-        self.request(Waiting::Passive, HttpRequest::post(url, CONTENT_TYPE_FORM, body));
+        self.request(
+            Waiting::Passive,
+            HttpRequest::post(url, CONTENT_TYPE_FORM, body),
+        );
     }
 
     fn http(&mut self, now: Now, id: u64, answer: Result<HttpAnswer, NetFault>) {
@@ -361,7 +373,10 @@ impl SignIn {
 
     fn passive_answered(&mut self, answer: &HttpAnswer) {
         match OauthAnswer::parse(&answer.body) {
-            Some(OauthAnswer::Refused { passive_auth_url: Some(url), .. }) => {
+            Some(OauthAnswer::Refused {
+                passive_auth_url: Some(url),
+                ..
+            }) => {
                 self.learn(&url, |known, url| known.passive_url = Some(url));
             }
             _ => self.refused(answer),
@@ -369,7 +384,9 @@ impl SignIn {
     }
 
     fn web_ticket_mex(&mut self, answer: &HttpAnswer) {
-        let mex = WebTicketMex::parse(&answer.body).ok().filter(|_| answer.status == 200);
+        let mex = WebTicketMex::parse(&answer.body)
+            .ok()
+            .filter(|_| answer.status == 200);
         match mex.and_then(|mex| mex.passive) {
             Some(url) => self.learn(&url, |known, url| known.ticket_port = Some(url)),
             None => self.refused(answer),
@@ -377,8 +394,12 @@ impl SignIn {
     }
 
     fn cert_prov_mex(&mut self, answer: &HttpAnswer) {
-        let mex = CertProvMex::parse(&answer.body).ok().filter(|_| answer.status == 200);
-        let Some(mex) = mex else { return self.refused(answer) };
+        let mex = CertProvMex::parse(&answer.body)
+            .ok()
+            .filter(|_| answer.status == 200);
+        let Some(mex) = mex else {
+            return self.refused(answer);
+        };
         if let Err(problem) = self.check(&mex.endpoint) {
             return self.fail(problem);
         }
@@ -394,7 +415,10 @@ impl SignIn {
         let (Ok(AutodiscoverResponse::User(user)), 200) = (document, answer.status) else {
             return self.refused(answer);
         };
-        let Some(server) = user.sip_candidates().first().map(|one| (one.fqdn.clone(), one.port))
+        let Some(server) = user
+            .sip_candidates()
+            .first()
+            .map(|one| (one.fqdn.clone(), one.port))
         else {
             return self.fail(Fault::DiscoveryRefused.into());
         };
@@ -423,9 +447,14 @@ impl SignIn {
     pub(super) fn request(&mut self, waiting: Waiting, request: HttpRequest) {
         self.current = self.next_id;
         self.next_id = self.next_id.saturating_add(1);
-        self.host = authority(&request.url).map(|(_, host, _)| host).unwrap_or_default();
+        self.host = authority(&request.url)
+            .map(|(_, host, _)| host)
+            .unwrap_or_default();
         self.waiting = waiting;
-        self.outputs.push(Output::Http { id: self.current, request });
+        self.outputs.push(Output::Http {
+            id: self.current,
+            request,
+        });
     }
 
     /// An answer that is no step forward: the server's own words if it has some.
@@ -467,7 +496,11 @@ struct ErrorWords {
 /// What a refusal says: our JSON, a SOAP fault or diagnostics header, or the bare status.
 pub(crate) fn refusal(answer: &HttpAnswer, host: &str) -> Problem {
     if let Ok(body) = serde_json::from_str::<ErrorBody>(&answer.body) {
-        let ErrorWords { code, message, next } = body.error;
+        let ErrorWords {
+            code,
+            message,
+            next,
+        } = body.error;
         return Problem::from_server(&code, &message, &next);
     }
     let header = answer.header("x-ms-diagnostics");
@@ -477,7 +510,10 @@ pub(crate) fn refusal(answer: &HttpAnswer, host: &str) -> Problem {
         .or_else(|| lanyard_soap::fault::SoapFault::parse(&answer.body).map(|fault| fault.reason));
     if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
         let (sentence, code) = match reason.rsplit_once("(LY-") {
-            Some((sentence, code)) => (sentence, format!("LY-{}", code.trim_end_matches([')', ' ']))),
+            Some((sentence, code)) => (
+                sentence,
+                format!("LY-{}", code.trim_end_matches([')', ' '])),
+            ),
             None => (reason.as_str(), String::new()),
         };
         return Problem::from_server(&code, sentence, "");

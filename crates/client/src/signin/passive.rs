@@ -16,7 +16,11 @@ impl SignIn {
         let passive = self.known.passive_url.clone().unwrap_or_default();
         let separator = if passive.contains('?') { '&' } else { '?' };
         // Characters of an address that mean something in a query are escaped.
-        let address = self.address.as_str().replace('+', "%2B").replace('\'', "%27");
+        let address = self
+            .address
+            .as_str()
+            .replace('+', "%2B")
+            .replace('\'', "%27");
         let url = format!("{passive}{separator}sipuri={address}");
         self.request(Waiting::Redirect, HttpRequest::get(url));
     }
@@ -53,8 +57,12 @@ impl SignIn {
     }
 
     pub(super) fn cookie_came(&mut self, answer: &HttpAnswer) {
-        let cookies = answer.header_lines().filter(|(name, _)| *name == "set-cookie");
-        let cookie = cookies.filter_map(|(_, value)| cookie_of_set_cookie(value)).next();
+        let cookies = answer
+            .header_lines()
+            .filter(|(name, _)| *name == "set-cookie");
+        let cookie = cookies
+            .filter_map(|(_, value)| cookie_of_set_cookie(value))
+            .next();
         match cookie {
             Some(cookie) if answer.status < 400 => {
                 self.known.cookie = Some(Zeroizing::new(cookie.to_owned()));

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use lanyard_fault::Fault;
+use lanyard_soap::CONTENT_TYPE_SOAP;
 use lanyard_soap::certprov::{CertResponse, GetAndPublishCert, ProofTimestamp};
+use lanyard_soap::names::{ACTION_GET_AND_PUBLISH, ACTION_ISSUE};
 use lanyard_soap::passive::COOKIE_NAME;
 use lanyard_soap::trust::{Entropy, TicketRequest, WebTicket};
-use lanyard_soap::CONTENT_TYPE_SOAP;
-use lanyard_soap::names::{ACTION_GET_AND_PUBLISH, ACTION_ISSUE};
 use lanyard_x509::{Certificate, CsrBuilder, DistinguishedName, Signer, SoftwareKey};
 use uuid::Uuid;
 
@@ -44,7 +44,12 @@ impl SignIn {
             entropy: Some(entropy.clone()),
         };
         let port = self.known.ticket_port.clone().unwrap_or_default();
-        let cookie = self.known.cookie.as_ref().map(|cookie| cookie.as_str()).unwrap_or_default();
+        let cookie = self
+            .known
+            .cookie
+            .as_ref()
+            .map(|cookie| cookie.as_str())
+            .unwrap_or_default();
         let cookie = format!("{COOKIE_NAME}={cookie}");
         let request = HttpRequest::post(port, CONTENT_TYPE_SOAP, request.to_xml())
             .header("soapaction", format!("\"{ACTION_ISSUE}\""))
@@ -93,8 +98,12 @@ impl SignIn {
         let certificate = CertResponse::parse(&answer.body)
             .ok()
             .and_then(|der| Certificate::from_der(&der).ok());
-        let Some(certificate) = certificate else { return self.refused(answer) };
-        let is_ours = certificate.public_key().is_ok_and(|public| public == *key.public_key());
+        let Some(certificate) = certificate else {
+            return self.refused(answer);
+        };
+        let is_ours = certificate
+            .public_key()
+            .is_ok_and(|public| public == *key.public_key());
         if !is_ours {
             return self.fail(Fault::SignInRefused.into());
         }
@@ -111,6 +120,8 @@ impl SignIn {
 fn fresh_request(address: &str) -> Option<(SoftwareKey, Vec<u8>)> {
     let key = SoftwareKey::generate().ok()?;
     let subject = DistinguishedName::from_common_name(address).ok()?;
-    let csr = CsrBuilder::new(subject, key.public_key().clone()).sign(&key).ok()?;
+    let csr = CsrBuilder::new(subject, key.public_key().clone())
+        .sign(&key)
+        .ok()?;
     Some((key, csr.der().to_vec()))
 }

@@ -31,7 +31,6 @@ use crate::cards::{CardFacts, CertificateFacts, Remembered};
 use crate::net::{HttpAnswer, HttpRequest, NetFault, SrvRecord};
 use crate::problem::Problem;
 use crate::session::Now;
-use crate::view::Stage;
 
 const WALL: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 const STS: &str = "https://lync.contoso.test/CertProv/CertProvisioningService.svc";
@@ -65,13 +64,19 @@ fn address() -> Address {
 
 fn card(name: &str, is_default: bool) -> CardFacts {
     let summary = CardSummary {
-        reader: ReaderId { path: CardPath::Pcsc, name: "ACS ACR38".into() },
+        reader: ReaderId {
+            path: CardPath::Pcsc,
+            name: "ACS ACR38".into(),
+        },
         guid: None,
         label: None,
         kind: CardKind::Physical,
         authentication_certificate: None,
         card_authentication_certificate: None,
-        pin: PinSummary { tries_left: Some(3), is_default: Some(is_default) },
+        pin: PinSummary {
+            tries_left: Some(3),
+            is_default: Some(is_default),
+        },
     };
     let certificate = CertificateFacts {
         addresses: vec![format!("{name}@contoso.test")],
@@ -84,16 +89,31 @@ fn card(name: &str, is_default: bool) -> CardFacts {
         serial: "01".into(),
         for_sign_in: true,
     };
-    CardFacts { summary, certificate: Some(certificate), name: None }
+    CardFacts {
+        summary,
+        certificate: Some(certificate),
+        name: None,
+    }
 }
 
 fn seen(cards: &[CardFacts]) -> CardsSeen {
-    CardsSeen { readers: vec!["ACS ACR38".into()], cards: cards.to_vec(), ..CardsSeen::default() }
+    CardsSeen {
+        readers: vec!["ACS ACR38".into()],
+        cards: cards.to_vec(),
+        ..CardsSeen::default()
+    }
 }
 
 fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<String>) -> HttpAnswer {
-    let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    HttpAnswer { status, headers, body: body.into() }
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect();
+    HttpAnswer {
+        status,
+        headers,
+        body: body.into(),
+    }
 }
 
 fn refusal(status: u16, code: &str) -> Result<HttpAnswer, CardTrouble> {
@@ -129,7 +149,10 @@ impl Rig {
     }
 
     fn now() -> Now {
-        Now { at: Instant::now(), wall: WALL }
+        Now {
+            at: Instant::now(),
+            wall: WALL,
+        }
     }
 
     fn begin(&mut self) {
@@ -157,12 +180,20 @@ impl Rig {
             let input = match output {
                 Output::Http { id, request } => {
                     self.asked.push(request.url.clone());
-                    Input::Http { id, answer: self.http(&request) }
+                    Input::Http {
+                        id,
+                        answer: self.http(&request),
+                    }
                 }
                 Output::Srv { id, name } => {
                     let answer = if self.by_srv && name.starts_with("_sipinternaltls") {
                         let target = "sip.contoso.test".to_owned();
-                        Ok(vec![SrvRecord { priority: 0, weight: 0, target, port: 5061 }])
+                        Ok(vec![SrvRecord {
+                            priority: 0,
+                            weight: 0,
+                            target,
+                            port: 5061,
+                        }])
                     } else {
                         Err(NetFault::NameUnknown)
                     };
@@ -213,9 +244,16 @@ impl Rig {
         }
         let form = AutoPostForm {
             action: PASSIVE.to_owned(),
-            response: SignInResponse { wresult: "<token/>".into(), context: String::new() },
+            response: SignInResponse {
+                wresult: "<token/>".into(),
+                context: String::new(),
+            },
         };
-        Ok(answer(200, &[("content-type", "text/html")], form.to_html()))
+        Ok(answer(
+            200,
+            &[("content-type", "text/html")],
+            form.to_html(),
+        ))
     }
 
     fn http(&self, request: &HttpRequest) -> Result<HttpAnswer, NetFault> {
@@ -230,68 +268,97 @@ impl Rig {
     fn page(&self, url: &str, request: &HttpRequest) -> Result<HttpAnswer, NetFault> {
         let xml = [("content-type", Format::Xml.content_type())];
         let has = |name: &str| request.headers.iter().find(|(known, _)| *known == name);
-        Ok(if url.starts_with("https://lyncdiscoverinternal.") && !self.by_srv {
-            let root = RootDocument {
-                access_location: None,
-                links: vec![Link::new(LinkToken::User, USER)],
-            };
-            answer(200, &xml, AutodiscoverResponse::Root(root).to_body(Format::Xml))
-        } else if url.contains("lyncdiscover") {
-            return Err(NetFault::NameUnknown);
-        } else if url.starts_with(USER) && has("x-ms-webticket").is_none() {
-            let challenge = TicketChallenge {
-                web_ticket_url: Some(WEB_TICKET.to_owned()),
-                oauth_url: None,
-            };
-            let headers = challenge.headers();
-            let headers: Vec<(String, String)> = headers
-                .into_iter()
-                .map(|(name, value)| (name.to_ascii_lowercase(), value))
-                .collect();
-            HttpAnswer { status: 401, headers, body: String::new() }
-        } else if url.starts_with(USER) {
-            let server = Endpoint { fqdn: "sip.contoso.test".into(), port: 5061 };
-            let user = UserDocument {
-                access_location: None,
-                sip_server_internal: None,
-                sip_server_external: None,
-                sip_client_internal: Some(server),
-                sip_client_external: None,
-                links: Vec::new(),
-            };
-            answer(200, &xml, AutodiscoverResponse::User(user).to_body(Format::Xml))
-        } else if url.ends_with("/oauthtoken") {
-            let refused = OauthAnswer::Refused {
-                error: OauthError::InvalidGrant,
-                passive_auth_url: Some(PASSIVE.to_owned()),
-            };
-            answer(400, &[], refused.to_json())
-        } else if url.starts_with(PASSIVE) && request.body.is_empty() {
-            let to = SignInRequest {
-                realm: PASSIVE.to_owned(),
-                context: String::new(),
-                address: Some(address()),
-            };
-            answer(302, &[("location", &to.to_url(FEDERATION))], "")
-        } else if url.starts_with(PASSIVE) {
-            answer(200, &[("set-cookie", "RPSAuth=c29tZQ; Secure; HttpOnly")], "")
-        } else if url == format!("{WEB_TICKET}/mex") {
-            let mex = WebTicketMex {
-                passive: Some(format!("{WEB_TICKET}/Passive")),
-                win_negotiate: None,
-            };
-            answer(200, &[], mex.to_xml())
-        } else if url == format!("{STS}/mex") {
-            let endpoint = format!("{STS}/WebTicket_Proof");
-            answer(200, &[], CertProvMex { issuer: WEB_TICKET.into(), endpoint }.to_xml())
-        } else if url == format!("{WEB_TICKET}/Passive") {
-            assert_eq!(has("cookie").unwrap().1, "RPSAuth=c29tZQ");
-            self.ticket(&request.body)
-        } else if url.ends_with("/WebTicket_Proof") {
-            self.certificate(&request.body)
-        } else {
-            panic!("nobody serves {url}")
-        })
+        Ok(
+            if url.starts_with("https://lyncdiscoverinternal.") && !self.by_srv {
+                let root = RootDocument {
+                    access_location: None,
+                    links: vec![Link::new(LinkToken::User, USER)],
+                };
+                answer(
+                    200,
+                    &xml,
+                    AutodiscoverResponse::Root(root).to_body(Format::Xml),
+                )
+            } else if url.contains("lyncdiscover") {
+                return Err(NetFault::NameUnknown);
+            } else if url.starts_with(USER) && has("x-ms-webticket").is_none() {
+                let challenge = TicketChallenge {
+                    web_ticket_url: Some(WEB_TICKET.to_owned()),
+                    oauth_url: None,
+                };
+                let headers = challenge.headers();
+                let headers: Vec<(String, String)> = headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                    .collect();
+                HttpAnswer {
+                    status: 401,
+                    headers,
+                    body: String::new(),
+                }
+            } else if url.starts_with(USER) {
+                let server = Endpoint {
+                    fqdn: "sip.contoso.test".into(),
+                    port: 5061,
+                };
+                let user = UserDocument {
+                    access_location: None,
+                    sip_server_internal: None,
+                    sip_server_external: None,
+                    sip_client_internal: Some(server),
+                    sip_client_external: None,
+                    links: Vec::new(),
+                };
+                answer(
+                    200,
+                    &xml,
+                    AutodiscoverResponse::User(user).to_body(Format::Xml),
+                )
+            } else if url.ends_with("/oauthtoken") {
+                let refused = OauthAnswer::Refused {
+                    error: OauthError::InvalidGrant,
+                    passive_auth_url: Some(PASSIVE.to_owned()),
+                };
+                answer(400, &[], refused.to_json())
+            } else if url.starts_with(PASSIVE) && request.body.is_empty() {
+                let to = SignInRequest {
+                    realm: PASSIVE.to_owned(),
+                    context: String::new(),
+                    address: Some(address()),
+                };
+                answer(302, &[("location", &to.to_url(FEDERATION))], "")
+            } else if url.starts_with(PASSIVE) {
+                answer(
+                    200,
+                    &[("set-cookie", "RPSAuth=c29tZQ; Secure; HttpOnly")],
+                    "",
+                )
+            } else if url == format!("{WEB_TICKET}/mex") {
+                let mex = WebTicketMex {
+                    passive: Some(format!("{WEB_TICKET}/Passive")),
+                    win_negotiate: None,
+                };
+                answer(200, &[], mex.to_xml())
+            } else if url == format!("{STS}/mex") {
+                let endpoint = format!("{STS}/WebTicket_Proof");
+                answer(
+                    200,
+                    &[],
+                    CertProvMex {
+                        issuer: WEB_TICKET.into(),
+                        endpoint,
+                    }
+                    .to_xml(),
+                )
+            } else if url == format!("{WEB_TICKET}/Passive") {
+                assert_eq!(has("cookie").unwrap().1, "RPSAuth=c29tZQ");
+                self.ticket(&request.body)
+            } else if url.ends_with("/WebTicket_Proof") {
+                self.certificate(&request.body)
+            } else {
+                panic!("nobody serves {url}")
+            },
+        )
     }
 
     fn ticket(&self, body: &str) -> HttpAnswer {
@@ -306,16 +373,26 @@ impl Rig {
             lifetime: Duration::HOUR,
         };
         let id = TicketId::random().unwrap();
-        let ticket =
-            self.ring.issuer().web_ticket(&grant, Some(&proof), WEB_TICKET, id, WALL).unwrap();
-        answer(200, &[], TicketResponse::new(&request, &ticket, Some(&server)).to_xml())
+        let ticket = self
+            .ring
+            .issuer()
+            .web_ticket(&grant, Some(&proof), WEB_TICKET, id, WALL)
+            .unwrap();
+        answer(
+            200,
+            &[],
+            TicketResponse::new(&request, &ticket, Some(&server)).to_xml(),
+        )
     }
 
     fn certificate(&self, body: &str) -> HttpAnswer {
         let request = CertRequest::parse(body).unwrap();
         let audience = Audience::from_url(&format!("{STS}/WebTicket_Proof")).unwrap();
-        let claims =
-            self.ring.verifier().web_ticket(request.assertion(), &audience, WALL).unwrap();
+        let claims = self
+            .ring
+            .verifier()
+            .web_ticket(request.assertion(), &audience, WALL)
+            .unwrap();
         request.verify_proof(&claims, WALL).unwrap();
         let csr = Csr::from_der(request.csr_der()).unwrap();
         let name = DistinguishedName::from_common_name("alice@contoso.test").unwrap();
@@ -329,11 +406,17 @@ impl Rig {
             extensions: Extensions::default(),
         };
         assert_ne!(csr.public_key(), self.authority.public_key());
-        answer(200, &[], CertResponse::to_xml(spec.sign(&self.authority).unwrap().der()))
+        answer(
+            200,
+            &[],
+            CertResponse::to_xml(spec.sign(&self.authority).unwrap().der()),
+        )
     }
 
     fn fault(&self) -> &Problem {
-        self.failed.as_ref().expect("the machine should have failed")
+        self.failed
+            .as_ref()
+            .expect("the machine should have failed")
     }
 }
 
@@ -343,7 +426,11 @@ fn a_card_that_is_there_is_signed_in_with_one_pin_and_one_verify() {
     rig.begin();
     assert_eq!(
         rig.stages,
-        ["Finding your server…", "Contacting server…", "Waiting for your PIN"]
+        [
+            "Finding your server…",
+            "Contacting server…",
+            "Waiting for your PIN"
+        ]
     );
     rig.pin("407316");
     assert!(rig.done, "{:?}", rig.failed);
@@ -426,8 +513,16 @@ fn the_last_try_is_not_used_without_consent() {
 fn what_is_no_pin_never_reaches_the_card() {
     let mut rig = Rig::new();
     rig.begin();
-    assert!(rig.pin_with("12345", false).unwrap_err().is(Fault::PinFormat));
-    assert!(rig.pin_with("pass-word", false).unwrap_err().is(Fault::PinFormat));
+    assert!(
+        rig.pin_with("12345", false)
+            .unwrap_err()
+            .is(Fault::PinFormat)
+    );
+    assert!(
+        rig.pin_with("pass-word", false)
+            .unwrap_err()
+            .is(Fault::PinFormat)
+    );
     assert_eq!(rig.verifies, 0);
 }
 
@@ -445,13 +540,18 @@ fn faults_of_the_card_end_the_attempt_in_words() {
         rig.pin("407316");
         assert!(rig.fault().is(expected), "{fault:?}: {}", rig.fault());
         assert!(!rig.watching);
-        assert!(rig.pin_with("407316", false).is_err(), "the PIN must be gone");
+        assert!(
+            rig.pin_with("407316", false).is_err(),
+            "the PIN must be gone"
+        );
     }
 }
 
 #[test]
 fn refusals_of_the_federation_endpoint_keep_their_code_and_words() {
-    for code in ["LY-1302", "LY-1303", "LY-1304", "LY-1306", "LY-1307", "LY-1309"] {
+    for code in [
+        "LY-1302", "LY-1303", "LY-1304", "LY-1306", "LY-1307", "LY-1309",
+    ] {
         let mut rig = Rig::new();
         rig.card_answers.push(refusal(403, code));
         rig.begin();
@@ -509,8 +609,10 @@ fn cards_that_cannot_be_used_end_the_attempt_with_the_reason() {
     rig.begin();
     assert!(rig.fault().is(Fault::NoReader));
     let mut rig = Rig::new();
-    rig.cards =
-        CardsSeen { pcsc_fault: Some(CardFault::NoService), ..CardsSeen::default() };
+    rig.cards = CardsSeen {
+        pcsc_fault: Some(CardFault::NoService),
+        ..CardsSeen::default()
+    };
     rig.begin();
     assert!(rig.fault().is(Fault::PcscUnavailable));
 }
@@ -522,7 +624,10 @@ fn a_clock_that_is_an_hour_off_is_named() {
     rig.begin();
     assert!(rig.fault().is(Fault::ClockWrong));
     let detail = rig.fault().detail.clone().unwrap();
-    assert_eq!(detail, "This computer is about 60 minutes ahead of the server.");
+    assert_eq!(
+        detail,
+        "This computer is about 60 minutes ahead of the server."
+    );
     let mut rig = Rig::new();
     rig.date = Some("Sun, 22 Nov 2026 12:04:59 GMT");
     rig.begin();
@@ -533,13 +638,20 @@ fn a_clock_that_is_an_hour_off_is_named() {
 fn late_and_foreign_inputs_change_nothing() {
     let mut rig = Rig::new();
     rig.begin();
-    let stray = Input::Http { id: 7, answer: Err(NetFault::Broken) };
+    let stray = Input::Http {
+        id: 7,
+        answer: Err(NetFault::Broken),
+    };
     assert!(rig.machine.handle(Rig::now(), stray).is_empty());
     let stray = Input::CardAnswer(Err(CardTrouble::Card(CardFault::PinBlocked)));
     assert!(rig.machine.handle(Rig::now(), stray).is_empty());
     rig.pin("407316");
     assert!(rig.done);
-    assert!(rig.machine.pin(Pin::parse("407316").unwrap(), true).is_err());
+    assert!(
+        rig.machine
+            .pin(Pin::parse("407316").unwrap(), true)
+            .is_err()
+    );
 }
 
 mod discovery {
@@ -549,19 +661,25 @@ mod discovery {
     fn locate(allowed: &[&str]) -> (Locate, u64) {
         let allowed: Vec<String> = allowed.iter().map(|domain| (*domain).to_owned()).collect();
         let mut locate = Locate::new(&"alice@contoso.test".parse().unwrap(), &allowed);
-        let Progress::Ask(base, queries) = locate.begin() else { panic!("no questions") };
+        let Progress::Ask(base, queries) = locate.begin() else {
+            panic!("no questions")
+        };
         assert_eq!(queries.len(), 2);
         (locate, base)
     }
 
     fn redirect(href: &str) -> Result<HttpAnswer, NetFault> {
-        let document = AutodiscoverResponse::Redirect { href: href.to_owned() };
+        let document = AutodiscoverResponse::Redirect {
+            href: href.to_owned(),
+        };
         let headers = [("content-type", Format::Xml.content_type())];
         Ok(answer(200, &headers, document.to_body(Format::Xml)))
     }
 
     fn problem(progress: Progress) -> Problem {
-        let Progress::Failed(problem) = progress else { panic!("no failure: {progress:?}") };
+        let Progress::Failed(problem) = progress else {
+            panic!("no failure: {progress:?}")
+        };
         problem
     }
 
@@ -571,8 +689,12 @@ mod discovery {
         let external = redirect("https://external.contoso.test/");
         assert_eq!(locate.http(WALL, base + 1, external), Progress::Wait);
         let internal = redirect("https://internal.contoso.test/");
-        let Progress::Ask(_, queries) = locate.http(WALL, base, internal) else { panic!() };
-        let Some(Query::Http(request)) = queries.first() else { panic!() };
+        let Progress::Ask(_, queries) = locate.http(WALL, base, internal) else {
+            panic!()
+        };
+        let Some(Query::Http(request)) = queries.first() else {
+            panic!()
+        };
         assert_eq!(request.url, "https://internal.contoso.test/");
     }
 
@@ -583,7 +705,10 @@ mod discovery {
         let refused = problem(strict.http(WALL, base, redirect(foreign)));
         assert!(refused.is(Fault::DiscoveryForeignDomain));
         let (mut allowed, base) = locate(&["fabrikam.test"]);
-        assert!(matches!(allowed.http(WALL, base, redirect(foreign)), Progress::Ask(..)));
+        assert!(matches!(
+            allowed.http(WALL, base, redirect(foreign)),
+            Progress::Ask(..)
+        ));
         let (mut lookalike, base) = locate(&[]);
         let lookalike_host = "https://lync.evilcontoso.test/";
         let refused = problem(lookalike.http(WALL, base, redirect(lookalike_host)));
@@ -598,7 +723,9 @@ mod discovery {
         let (mut circle, base) = self::locate(&[]);
         let mut progress = circle.http(WALL, base, redirect("https://lync.contoso.test/"));
         for _ in 0..10 {
-            let Progress::Ask(base, _) = progress else { break };
+            let Progress::Ask(base, _) = progress else {
+                break;
+            };
             progress = circle.http(WALL, base, redirect("https://lync.contoso.test/"));
         }
         assert!(problem(progress).is(Fault::DiscoveryRefused));

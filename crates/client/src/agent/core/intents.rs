@@ -20,12 +20,19 @@ impl Core {
             Intent::SignIn { address } => self.begin_sign_in(now, &address),
             Intent::Cancel => self.cancel(now),
             Intent::UseCard => self.use_card(now),
-            Intent::SetStatus { availability, automatic, note } => {
-                self.set_status(now, availability.map(Some).or(automatic.then_some(None)), note)
-            }
-            Intent::Contacts => self
-                .signed_in()
-                .map(|()| ReplyBody { contacts: Some(self.contacts()), ..ReplyBody::default() }),
+            Intent::SetStatus {
+                availability,
+                automatic,
+                note,
+            } => self.set_status(
+                now,
+                availability.map(Some).or(automatic.then_some(None)),
+                note,
+            ),
+            Intent::Contacts => self.signed_in().map(|()| ReplyBody {
+                contacts: Some(self.contacts()),
+                ..ReplyBody::default()
+            }),
             Intent::History { with } => self.history(&with),
             Intent::Typing { to, on } => self.signed_in().map(|()| {
                 if let Some(session) = &mut self.session {
@@ -37,7 +44,9 @@ impl Core {
             Intent::Send { .. } | Intent::AddContact { .. } | Intent::RemoveContact { .. } => {
                 return self.session_request(now, asker, intent);
             }
-            Intent::SignOut { delete_sign_in_info } => {
+            Intent::SignOut {
+                delete_sign_in_info,
+            } => {
                 return self.sign_out(now, asker, delete_sign_in_info);
             }
             Intent::DeleteSignInInfo { address } => {
@@ -50,7 +59,10 @@ impl Core {
 
     /// A face hands over a secret. It is used or dropped here.
     pub(in crate::agent) fn secret(&mut self, now: Now, face: u64, secret: &Secret) {
-        let asker = Asker { face, request: secret.id };
+        let asker = Asker {
+            face,
+            request: secret.id,
+        };
         let Some(sign_in) = &mut self.sign_in else {
             return self.reply(asker, Err(Fault::NotNow.into()));
         };
@@ -94,26 +106,39 @@ impl Core {
         let session = Event::Session(self.view.clone());
         self.effects.push(Effect::EventTo(face, session));
         if self.session.as_ref().is_some_and(|_| self.was_registered) {
-            let contacts = Event::Contacts { contacts: self.contacts() };
+            let contacts = Event::Contacts {
+                contacts: self.contacts(),
+            };
             self.effects.push(Effect::EventTo(face, contacts));
         }
         if display && let Some(files) = &self.files {
             // What came while nobody looked.
             for message in files.take_notifications() {
                 self.unread.remove(&message.with);
-                self.effects.push(Effect::EventTo(face, Event::Message(message)));
+                self.effects
+                    .push(Effect::EventTo(face, Event::Message(message)));
             }
         }
         Ok(self.session_body())
     }
 
     fn session_body(&self) -> ReplyBody {
-        ReplyBody { session: Some(self.view.clone()), ..ReplyBody::default() }
+        ReplyBody {
+            session: Some(self.view.clone()),
+            ..ReplyBody::default()
+        }
     }
 
     pub(super) fn contacts(&self) -> Vec<ContactView> {
-        let views = self.session.as_ref().map(|session| session.contacts()).unwrap_or_default();
-        views.into_iter().map(|view| self.with_unread(view)).collect()
+        let views = self
+            .session
+            .as_ref()
+            .map(|session| session.contacts())
+            .unwrap_or_default();
+        views
+            .into_iter()
+            .map(|view| self.with_unread(view))
+            .collect()
     }
 
     pub(super) fn with_unread(&self, mut view: ContactView) -> ContactView {
@@ -125,7 +150,10 @@ impl Core {
         let files = self.files.as_ref().ok_or(Fault::NoSession)?;
         let messages = Some(files.history(with));
         self.unread.remove(with);
-        Ok(ReplyBody { messages, ..ReplyBody::default() })
+        Ok(ReplyBody {
+            messages,
+            ..ReplyBody::default()
+        })
     }
 
     fn set_status(
@@ -162,7 +190,10 @@ impl Core {
     }
 
     fn signed_in(&self) -> Result<(), Problem> {
-        let registered = self.session.as_ref().is_some_and(|session| session.is_registered());
+        let registered = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.is_registered());
         match &self.view.stage {
             _ if registered => Ok(()),
             Stage::Reconnecting { reason, .. } => {

@@ -69,7 +69,12 @@ impl Core {
             }
             None => {
                 let askers = asker.into_iter().collect();
-                self.leaving = Some(Leaving { askers, delete, exit, until });
+                self.leaving = Some(Leaving {
+                    askers,
+                    delete,
+                    exit,
+                    until,
+                });
             }
         }
         if self.sign_in.take().is_some() {
@@ -86,14 +91,20 @@ impl Core {
     }
 
     pub(super) fn leaving_tick(&mut self, now: Now) {
-        if self.leaving.as_ref().is_some_and(|leaving| leaving.until <= now.at) {
+        if self
+            .leaving
+            .as_ref()
+            .is_some_and(|leaving| leaving.until <= now.at)
+        {
             self.signed_out(now);
         }
     }
 
     /// The server knows, or does not answer: the session is over here in any case.
     pub(super) fn signed_out(&mut self, now: Now) {
-        let Some(leaving) = self.leaving.take() else { return };
+        let Some(leaving) = self.leaving.take() else {
+            return;
+        };
         let address = self.view.address.clone();
         self.end_session(now, None);
         let mut body = ReplyBody::default();
@@ -118,6 +129,9 @@ impl Core {
             self.unread.clear();
         }
         let forgotten = files::forget(&self.places, &self.profile, address);
-        ReplyBody { forgotten: Some(forgotten), ..ReplyBody::default() }
+        ReplyBody {
+            forgotten: Some(forgotten),
+            ..ReplyBody::default()
+        }
     }
 }

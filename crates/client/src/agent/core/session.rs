@@ -32,9 +32,15 @@ impl Core {
         match action {
             Action::Connect => {
                 self.generation = self.generation.wrapping_add(1);
-                let Some((host, port)) = self.server.clone() else { return };
+                let Some((host, port)) = self.server.clone() else {
+                    return;
+                };
                 let generation = self.generation;
-                self.effects.push(Effect::SipConnect { generation, host, port });
+                self.effects.push(Effect::SipConnect {
+                    generation,
+                    host,
+                    port,
+                });
             }
             Action::Send(bytes) => self.effects.push(Effect::SipSend(bytes)),
             Action::Disconnect => {
@@ -60,9 +66,12 @@ impl Core {
                 {
                     tracing::warn!(%problem, "the contact cache was not written");
                 }
-                let contacts =
-                    contacts.into_iter().map(|view| self.with_unread(view)).collect();
-                self.effects.push(Effect::Event(Event::Contacts { contacts }));
+                let contacts = contacts
+                    .into_iter()
+                    .map(|view| self.with_unread(view))
+                    .collect();
+                self.effects
+                    .push(Effect::Event(Event::Contacts { contacts }));
             }
             Action::Contact(view) => {
                 let view = self.with_unread(view);
@@ -102,7 +111,9 @@ impl Core {
         if !self.renewing {
             self.stage(now, Stage::SignedIn);
         }
-        self.effects.push(Effect::Event(Event::Contacts { contacts: self.contacts() }));
+        self.effects.push(Effect::Event(Event::Contacts {
+            contacts: self.contacts(),
+        }));
     }
 
     fn message(&mut self, message: MessageView) {
@@ -132,11 +143,22 @@ impl Core {
             return self.end_session(now, Some(problem));
         }
         let attempt = self.retry.map_or(0, |retry| retry.attempt);
-        let place = usize::try_from(attempt).unwrap_or(usize::MAX).min(RETRY_SECS.len() - 1);
+        let place = usize::try_from(attempt)
+            .unwrap_or(usize::MAX)
+            .min(RETRY_SECS.len() - 1);
         let retry_in = RETRY_SECS.get(place).copied().unwrap_or(30);
         let at = now.at + Duration::from_secs(retry_in);
-        self.retry = Some(Retry { at, attempt: attempt.saturating_add(1) });
-        self.stage(now, Stage::Reconnecting { reason: problem, retry_in });
+        self.retry = Some(Retry {
+            at,
+            attempt: attempt.saturating_add(1),
+        });
+        self.stage(
+            now,
+            Stage::Reconnecting {
+                reason: problem,
+                retry_in,
+            },
+        );
     }
 
     pub(super) fn retry_tick(&mut self, now: Now) {

@@ -31,9 +31,17 @@ impl Core {
         if busy {
             if self.view.address.as_ref() == Some(address) && self.leaving.is_none() {
                 // A second start attaches to what is already under way.
-                return Ok(ReplyBody { session: Some(self.view.clone()), ..ReplyBody::default() });
+                return Ok(ReplyBody {
+                    session: Some(self.view.clone()),
+                    ..ReplyBody::default()
+                });
             }
-            let who = self.view.address.as_ref().map(ToString::to_string).unwrap_or_default();
+            let who = self
+                .view
+                .address
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let detail = format!("It is {who}.");
             return Err(Problem::new(Fault::AlreadySignedIn).with_detail(detail));
         }
@@ -46,16 +54,26 @@ impl Core {
         self.sign_in = Some(sign_in);
         self.renewing = false;
         self.sign_in_outputs(now, outputs);
-        Ok(ReplyBody { session: Some(self.view.clone()), ..ReplyBody::default() })
+        Ok(ReplyBody {
+            session: Some(self.view.clone()),
+            ..ReplyBody::default()
+        })
     }
 
     fn order(&self) -> Order {
-        let settings = self.files.as_ref().map(|files| files.settings()).unwrap_or_default();
+        let settings = self
+            .files
+            .as_ref()
+            .map(|files| files.settings())
+            .unwrap_or_default();
         Order {
             allowed_domains: self.config.allowed_domains.clone(),
             device: self.endpoint_device(),
             roots: std::sync::Arc::clone(&self.roots),
-            remembered: Remembered { last_card: settings.last_card, refused: settings.refused },
+            remembered: Remembered {
+                last_card: settings.last_card,
+                refused: settings.refused,
+            },
         }
     }
 
@@ -74,8 +92,10 @@ impl Core {
                 Output::Failed(problem) => self.sign_in_failed(now, problem),
                 Output::Credential(credential) => {
                     self.remember_card();
-                    self.sts_uri =
-                        self.sign_in.as_ref().and_then(|one| one.sts_uri().map(str::to_owned));
+                    self.sts_uri = self
+                        .sign_in
+                        .as_ref()
+                        .and_then(|one| one.sts_uri().map(str::to_owned));
                     self.sign_in = None;
                     let half: Duration = (credential.not_after() - now.wall) / 2_i32;
                     self.renew_at = Some(credential.not_after() - half.min(RENEW_AHEAD));
@@ -109,7 +129,9 @@ impl Core {
 
     /// Connects to the registrar to hear which certificate it wants.
     fn probe(&mut self, now: Now, host: String, port: u16) {
-        let Some(address) = self.view.address.clone() else { return };
+        let Some(address) = self.view.address.clone() else {
+            return;
+        };
         self.server = Some((host, port));
         self.was_registered = false;
         match Session::new(&address, self.endpoint) {
@@ -165,19 +187,27 @@ impl Core {
     }
 
     pub(super) fn renewal_tick(&mut self, now: Now) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         if !self.was_registered || self.leaving.is_some() {
             return;
         }
-        if session.credential_ends().is_some_and(|ends| ends <= now.wall) {
+        if session
+            .credential_ends()
+            .is_some_and(|ends| ends <= now.wall)
+        {
             self.sign_in = None;
             session.expire(Problem::new(Fault::SessionCertificateEnds));
             return self.session_actions(now);
         }
         let due = self.renew_at.is_some_and(|at| at <= now.wall);
-        let (true, true, Some(sts_uri), Some(address)) =
-            (due, self.sign_in.is_none(), self.sts_uri.clone(), self.view.address.clone())
-        else {
+        let (true, true, Some(sts_uri), Some(address)) = (
+            due,
+            self.sign_in.is_none(),
+            self.sts_uri.clone(),
+            self.view.address.clone(),
+        ) else {
             return;
         };
         self.renew_at = None;
@@ -191,7 +221,10 @@ impl Core {
 
     /// The card that was used is preferred the next time.
     fn remember_card(&mut self) {
-        let used = self.sign_in.as_ref().and_then(|one| one.used_card()?.guid());
+        let used = self
+            .sign_in
+            .as_ref()
+            .and_then(|one| one.used_card()?.guid());
         self.change_settings(|settings| settings.last_card = used.or(settings.last_card.take()));
     }
 
