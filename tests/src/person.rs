@@ -123,6 +123,11 @@ impl Person {
         Ok(())
     }
 
+    /// Sets an environment variable for all programs that are started from now on.
+    pub fn set_environment(&mut self, key: &str, value: &str) {
+        self.environment.push((key.into(), value.into()));
+    }
+
     /// The environment of this computer, as `KEY=value` pairs.
     #[must_use]
     pub fn environment(&self) -> &[(String, String)] {

@@ -6,5 +6,6 @@ mod cards;
 mod clocks;
 mod crash;
 mod roster;
+mod secrecy;
 mod sip;
 mod tickets;

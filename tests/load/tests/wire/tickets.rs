@@ -87,7 +87,7 @@ fn a_passive_token_serves_once_and_only_as_it_was_written() {
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 /// The longest row of base64 letters: what is sealed.
-fn longest_base64(text: &str) -> Option<String> {
+pub fn longest_base64(text: &str) -> Option<String> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=_-".contains(c)))
         .max_by_key(|row| row.len())
         .filter(|row| row.len() > 64)
@@ -365,7 +365,7 @@ fn tickets_end_with_the_card_that_earned_them_and_with_the_run_of_the_server() {
     );
 }
 
-fn between(text: &str, start: &str, end: &str) -> Result<String> {
+pub fn between(text: &str, start: &str, end: &str) -> Result<String> {
     let (_, rest) = text.split_once(start).context("beginning")?;
     let (found, _) = rest.split_once(end).context("end")?;
     Ok(found.to_owned())
