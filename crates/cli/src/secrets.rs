@@ -64,16 +64,25 @@ pub fn take(fd: Option<u32>, prompt: &str) -> Result<Zeroizing<String>, Problem>
     }
 }
 
-/// The same for a secret that is chosen now: the terminal asks twice.
+/// The same for a secret that is chosen now: the terminal asks twice, and again when the choice is refused.
 ///
 /// # Errors
-/// When neither has it.
-pub fn choose(fd: Option<u32>, prompt: &str) -> Result<Zeroizing<String>, Problem> {
+/// When neither has it, or the one from a descriptor is refused.
+pub fn choose(
+    fd: Option<u32>,
+    prompt: &str,
+    check: impl Fn(&Zeroizing<String>) -> Result<(), Problem>,
+) -> Result<Zeroizing<String>, Problem> {
     if let Some(fd) = fd {
-        return from_fd(fd);
+        let given = from_fd(fd)?;
+        return check(&given).map(|()| given);
     }
     loop {
         let first = ask(prompt)?;
+        if let Err(refused) = check(&first) {
+            crate::output::problem(&refused);
+            continue;
+        }
         let second = ask(&format!("{prompt} again"))?;
         if *first == *second {
             return Ok(first);

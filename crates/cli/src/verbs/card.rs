@@ -7,6 +7,7 @@ use lanyard_client::cards::{
 };
 use lanyard_client::session::Now;
 use lanyard_client::{Fault, Problem};
+use zeroize::Zeroizing;
 
 use super::{Context, enrol};
 use crate::args::{AdminKey, Card, Create, PukChoice, Secret, Which};
@@ -26,7 +27,8 @@ pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
             new_pin_fd,
         } => with_card(context, &card, |card| {
             let old = secrets::take(pin_fd, "Current PIN")?;
-            let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)")?;
+            let check = |new: &_| cards::check_new_pin(new, Some(&old));
+            let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)", check)?;
             cards::change_pin(card, &old, &new, use_last_try)?;
             output::line("The PIN is changed.");
             Ok(())
@@ -37,7 +39,7 @@ pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
             new_pin_fd,
         } => with_card(context, &card, |card| {
             let puk = secrets::take(puk_fd, "PUK")?;
-            let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)")?;
+            let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)", is_new_pin)?;
             cards::unblock(card, &puk, &new)?;
             output::line("The card is unblocked and has its new PIN.");
             Ok(())
@@ -73,19 +75,27 @@ fn with_card(
     )?)
 }
 
+fn is_new_pin(new: &Zeroizing<String>) -> Result<(), Problem> {
+    cards::check_new_pin(new, None)
+}
+
 fn create(context: &Context, options: &Create) -> Result<(), Problem> {
     let pin = match options.pin {
         Secret::Default => PinChoice::Default,
-        Secret::Prompt => {
-            PinChoice::Given(secrets::choose(options.pin_fd, "New PIN (6 to 8 digits)")?)
-        }
+        Secret::Prompt => PinChoice::Given(secrets::choose(
+            options.pin_fd,
+            "New PIN (6 to 8 digits)",
+            is_new_pin,
+        )?),
     };
     let puk = match options.puk {
         PukChoice::Default => Puk::Default,
         PukChoice::Random => Puk::Random,
-        PukChoice::Prompt => {
-            Puk::Given(secrets::choose(options.puk_fd, "New PUK (6 to 8 digits)")?)
-        }
+        PukChoice::Prompt => Puk::Given(secrets::choose(
+            options.puk_fd,
+            "New PUK (6 to 8 digits)",
+            cards::check_puk,
+        )?),
     };
     let admin_key = match options.admin_key {
         AdminKey::Default => AdminKeyChoice::Default,

@@ -32,7 +32,10 @@ pub fn run(context: &Context, options: Enrol) -> Result<(), Problem> {
     let pin = secrets::take(options.pin_fd, prompt)?;
     let must_change = card.pin_is_first() || cards::is_first_pin(&pin);
     let new_pin = match (must_change, options.new_pin_fd) {
-        (true, fd) => Some(secrets::choose(fd, "New PIN (6 to 8 digits)")?),
+        (true, fd) => {
+            let check = |new: &_| cards::check_new_pin(new, Some(&pin));
+            Some(secrets::choose(fd, "New PIN (6 to 8 digits)", check)?)
+        }
         (false, Some(fd)) => Some(secrets::from_fd(fd)?),
         (false, None) => None,
     };

@@ -203,6 +203,26 @@ pub fn unblock(
     card.open()?.unblock(&puk, &new).map_err(card_problem)
 }
 
+/// Whether a PIN may be chosen, with the reason when not. `old` is the one that it replaces, where that is known.
+///
+/// # Errors
+/// When it is no PIN, trivial, or the old one.
+pub fn check_new_pin(
+    new: &Zeroizing<String>,
+    old: Option<&Zeroizing<String>>,
+) -> Result<(), Problem> {
+    let old = old.and_then(|old| Pin::parse(old).ok());
+    new_pin(new, old.as_ref()).map(drop)
+}
+
+/// Whether a text is a PUK.
+///
+/// # Errors
+/// When it is none.
+pub fn check_puk(puk: &Zeroizing<String>) -> Result<(), Problem> {
+    Puk::parse(puk).map(drop).map_err(|_| pin_format_problem())
+}
+
 pub(crate) fn new_pin(text: &Zeroizing<String>, old: Option<&Pin>) -> Result<NewPin, Problem> {
     let candidate = Pin::parse(text).map_err(|error| {
         let detail = format!("As a PIN {error}.").replace("As a PIN it", "It");

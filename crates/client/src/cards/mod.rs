@@ -10,7 +10,7 @@ mod selection;
 mod virtual_cards;
 
 pub(crate) use admin::new_pin;
-pub use admin::{CardChange, Purpose, change_pin, unblock};
+pub use admin::{CardChange, Purpose, change_pin, check_new_pin, check_puk, unblock};
 pub use daemon::ensure_daemon;
 pub use facts::{CardFacts, CertificateFacts};
 pub use listing::{CardListing, CardState, CardView, CertificateView, ReaderView, list};

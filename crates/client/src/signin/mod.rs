@@ -11,6 +11,8 @@ mod machine;
 mod passive;
 mod provision;
 #[cfg(test)]
+mod rig;
+#[cfg(test)]
 mod tests;
 
 pub use input::{CardTrouble, CardsSeen, Input, Output};

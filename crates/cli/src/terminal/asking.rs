@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Secrets of the sign-in: from a descriptor, from the typed line, or from the terminal of a script.
+
+use lanyard_client::agent::protocol::{Intent, SecretKind};
+use lanyard_client::{Problem, cards};
+use zeroize::Zeroizing;
+
+use super::session::{Leave, Mode, Terminal};
+use crate::secrets;
+
+impl Terminal {
+    pub(super) fn ask_pin(&mut self, last_try: bool, miss: Option<Problem>) -> Option<Leave> {
+        self.mode = Mode::Pin { last_try };
+        if let Some(fd) = self.options.pin_fd {
+            return match secrets::from_fd(fd) {
+                Ok(pin) => self.hand_over(SecretKind::Pin, pin, self.options.use_last_try),
+                // What was in the descriptor is used up: the miss is the reason to tell.
+                Err(problem) => self.give_up(miss.unwrap_or(problem)),
+            };
+        }
+        if self.screen.is_interactive() {
+            self.editor.set_secret(true);
+            return None;
+        }
+        match secrets::ask("PIN") {
+            Ok(pin) => self.hand_over(SecretKind::Pin, pin, self.options.use_last_try),
+            Err(problem) => self.give_up(miss.unwrap_or(problem)),
+        }
+    }
+
+    pub(super) fn ask_new_pin(&mut self, refused: Option<Problem>) -> Option<Leave> {
+        self.mode = Mode::NewPin { first: None };
+        if let Some(fd) = self.options.new_pin_fd {
+            return match secrets::from_fd(fd) {
+                Ok(pin) => self.hand_over(SecretKind::NewPin, pin, false),
+                Err(problem) => self.give_up(refused.unwrap_or(problem)),
+            };
+        }
+        if self.screen.is_interactive() {
+            self.editor.set_secret(true);
+            return None;
+        }
+        match secrets::choose(None, "New PIN", |pin| cards::check_new_pin(pin, None)) {
+            Ok(pin) => self.hand_over(SecretKind::NewPin, pin, false),
+            Err(problem) => self.give_up(refused.unwrap_or(problem)),
+        }
+    }
+
+    pub(super) fn hand_over(
+        &mut self,
+        kind: SecretKind,
+        value: Zeroizing<String>,
+        last_try: bool,
+    ) -> Option<Leave> {
+        match self.face.secret(kind, value, last_try) {
+            Ok(()) => None,
+            Err(problem) if !self.screen.is_interactive() || self.options.pin_fd.is_some() => {
+                self.give_up(problem)
+            }
+            Err(problem) => {
+                let text = self.screen.style.bad(&problem.to_string());
+                self.screen.line(&text);
+                None
+            }
+        }
+    }
+
+    /// Without anybody to ask, the attempt is over.
+    pub(super) fn give_up(&mut self, problem: Problem) -> Option<Leave> {
+        let renewing = self.was_in;
+        let _ = self.face.request(Intent::Cancel);
+        if renewing {
+            None
+        } else {
+            Some(Leave::With(problem))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The prompt: what the typed line is for, in words.
+
+use lanyard_client::view::Stage;
+
+use super::session::{Mode, Terminal};
+
+impl Terminal {
+    pub(super) fn prompt(&mut self) {
+        if !self.screen.is_interactive() {
+            return;
+        }
+        let style = self.screen.style;
+        let (dressed, plain) = match &self.mode {
+            Mode::Working => (String::new(), String::new()),
+            Mode::Idle => {
+                let known = self.view.address.as_ref();
+                let known = known.map(|one| format!(" [{one}]")).unwrap_or_default();
+                let plain = format!("Sign-in address{known}: ");
+                (style.strong(&plain), plain)
+            }
+            Mode::Insert => {
+                let plain = "Press Enter when the card is detected, Ctrl-C to cancel. ".to_owned();
+                (style.quiet(&plain), plain)
+            }
+            Mode::Pin { .. } => {
+                let card = match &self.view.stage {
+                    Stage::EnterPin(enter) => format!("PIN of {}: ", enter.card),
+                    _ => "PIN: ".to_owned(),
+                };
+                (style.strong(&card), card)
+            }
+            Mode::NewPin { first } => {
+                let plain = if first.is_none() {
+                    "New PIN: "
+                } else {
+                    "New PIN again: "
+                };
+                (style.strong(plain), plain.to_owned())
+            }
+            Mode::Talk => self.talk_prompt(),
+        };
+        self.screen.set_prompt(dressed, &plain);
+        self.screen.draw(&self.editor);
+    }
+
+    fn talk_prompt(&self) -> (String, String) {
+        let style = self.screen.style;
+        let own = self.view.own.availability;
+        let typing = self
+            .typing
+            .as_ref()
+            .map(|(who, _)| format!("{} is typing… ", self.name(who)));
+        let typing = typing.unwrap_or_default();
+        let badge = match self.view.stage {
+            Stage::Reconnecting { .. } => style.warn("◌"),
+            _ => style.badge(own),
+        };
+        let partner = match &self.partner {
+            Some(partner) => format!("to {}", self.name(partner)),
+            None => own.words().to_owned(),
+        };
+        let plain = format!("{typing}● {partner} ❯ ");
+        (
+            format!(
+                "{}{badge} {} ",
+                style.quiet(&typing),
+                style.strong(&format!("{partner} ❯"))
+            ),
+            plain,
+        )
+    }
+}
