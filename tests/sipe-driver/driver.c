@@ -349,12 +349,20 @@ static void command_buddies(void)
 static void obey(char **words)
 {
 	const char *verb = words[0];
-	const char *one = verb ? words[1] : NULL;
-	const char *two = one ? words[2] : NULL;
+	const char *two = verb && words[1] ? words[2] : NULL;
+	const char *one;
 	PurpleConnection *connection = purple_account_get_connection(account);
 
 	if (!verb)
 		return;
+	/* SIPE names people by their URI. */
+	if (words[1] && strchr(words[1], '@')) {
+		gchar *uri = g_strdup_printf("sip:%s", words[1]);
+
+		g_free(words[1]);
+		words[1] = uri;
+	}
+	one = words[1];
 	if (!strcmp(verb, "im") && two)
 		command_im(one, two);
 	else if (!strcmp(verb, "close") && one)
@@ -375,6 +383,10 @@ static void obey(char **words)
 		command_rename_group(one, two);
 	else if (!strcmp(verb, "remove-group") && one)
 		command_remove_group(one);
+	else if (!strcmp(verb, "block") && one)
+		purple_privacy_deny_add(account, one, FALSE);
+	else if (!strcmp(verb, "unblock") && one)
+		purple_privacy_deny_remove(account, one, FALSE);
 	else if (!strcmp(verb, "menu") && one)
 		command_menu(one, two);
 	else if (!strcmp(verb, "buddies"))

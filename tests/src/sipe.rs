@@ -162,7 +162,7 @@ impl Sipe {
         let shared = Arc::clone(&events);
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                let event: Event = line.split('\t').map(unescape).collect();
+                let event: Event = line.split('\t').map(field).collect();
                 if let Ok(mut list) = shared.0.lock() {
                     list.push((Instant::now(), event));
                 }
@@ -330,9 +330,11 @@ impl Drop for Sipe {
     }
 }
 
-fn unescape(field: &str) -> String {
+/// A field as it was, without the scheme that SIPE puts before people's addresses.
+fn field(written: &str) -> String {
+    let written = written.strip_prefix("sip:").unwrap_or(written);
     let mut text = String::new();
-    let mut chars = field.chars();
+    let mut chars = written.chars();
     while let Some(char) = chars.next() {
         match char {
             '\\' => match chars.next() {

@@ -1,25 +1,367 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A client that nobody here wrote: pidgin-sipe against the real server.
+//! A client that nobody here wrote: pidgin-sipe against the real server, beside our own.
 
-use anyhow::Result;
-use lanyard_tests::sipe::{Sipe, add_password_user, in_a_sipe_world};
+use anyhow::{Context, Result};
+use lanyard_tests::person::{Person, Watch};
+use lanyard_tests::process::eventually;
+use lanyard_tests::sipe::{
+    EVENT_LIMIT, Event, PASSWORD_GROUP, SIGN_IN_LIMIT, Sipe, add_password_user, in_a_sipe_world,
+    set_password,
+};
+use lanyard_tests::world::World;
+use serde_json::Value;
+use std::time::{Duration, Instant};
 
+const ALICE: &str = "alice@contoso.test";
+const ALICE_PIN: &str = "407316";
 const ERIN: &str = "erin@contoso.test";
 const ERIN_PASSWORD: &str = "erin has a long password";
+const FRED: &str = "fred@contoso.test";
+const FRED_PASSWORD: &str = "fred: another, just as long";
+/// Within this time a change must be seen at the other end.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// SIPE itself waits a second after a change of status before it says anything to the server.
+const SIPE_WAITS: Duration = Duration::from_secs(1);
+
+/// Erin at SIPE.
+fn erin(world: &World) -> Result<Sipe> {
+    add_password_user(world, ERIN, "Erin Example", ERIN_PASSWORD)?;
+    Sipe::sign_in(world, ERIN, ERIN_PASSWORD)
+}
+
+/// Fred at SIPE.
+fn fred(world: &World) -> Result<Sipe> {
+    add_password_user(world, FRED, "Fred Förster", FRED_PASSWORD)?;
+    Sipe::sign_in(world, FRED, FRED_PASSWORD)
+}
+
+/// Alice with her card at our own client, and what she sees.
+fn alice(world: &mut World) -> Result<(Person, Watch)> {
+    let alice = world.enrolled(ALICE, ALICE_PIN)?;
+    alice.sign_in(ALICE_PIN)?;
+    let watch = alice.watch()?;
+    Ok((alice, watch))
+}
+
+fn buddy<'a>(list: &'a [Event], address: &str) -> Option<&'a Event> {
+    list.iter().find(|buddy| buddy[0] == address)
+}
+
+fn is_online(list: &[Event], address: &str) -> bool {
+    buddy(list, address).is_some_and(|buddy| buddy[3] == "online")
+}
+
+/// The availability of a contact as our own client has it.
+fn seen_by(person: &Person, address: &str) -> Option<String> {
+    let list = person.json(&["contacts", "list"]).ok()?;
+    let list = list.as_array().or_else(|| list["contacts"].as_array())?;
+    let contact = list.iter().find(|contact| contact["address"] == address)?;
+    contact["availability"].as_str().map(str::to_owned)
+}
+
+fn message<'a>(text: &'a str, from: &'a str) -> impl Fn(&Value) -> bool + 'a {
+    move |event| {
+        event["event"] == "message"
+            && event["delivery"] == "received"
+            && event["with"] == from
+            && event["text"] == text
+    }
+}
+
+/// The text of a message without the marks that libpurple puts around it.
+fn says(event: &[String], from: &str, text: &str) -> bool {
+    let wanted = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;");
+    event[0] == "im" && event[1] == from && event[2].contains(&wanted)
+}
 
 #[test]
-fn sipe_signs_in() {
-    in_a_sipe_world("sipe_signs_in", |world| {
-        add_password_user(world, ERIN, "Erin Example", ERIN_PASSWORD)?;
-        let erin = Sipe::sign_in(world, ERIN, ERIN_PASSWORD)?;
-        assert_eq!(world.sessions()?, [ERIN]);
-        std::fs::copy(&erin.log, "/tmp/lanyard/sipe/erin.log")?;
-        erin.sign_off()?;
+fn sipe_finds_the_server_signs_in_and_sees_its_contacts() {
+    in_a_sipe_world(
+        "sipe_finds_the_server_signs_in_and_sees_its_contacts",
+        |world| {
+            let mut first = erin(world)?;
+            assert_eq!(world.sessions()?, [ERIN]);
+            first.command(&format!("add {FRED} Friends"))?;
+            add_password_user(world, FRED, "Fred Förster", FRED_PASSWORD)?;
+            first.wait_for_buddies("Fred is a contact", |list| buddy(list, FRED).is_some())?;
+            first.sign_off()?;
+            eventually("the session is over", EVENT_LIMIT, || {
+                world.sessions().ok()?.is_empty().then_some(())
+            })?;
+            // A fresh client of the same person, with nothing on its disk, shows the contact: a sign-on
+            // alone would prove little.
+            let mut second = Sipe::sign_in(world, ERIN, ERIN_PASSWORD)?;
+            let list = second
+                .wait_for_buddies("the contact is visible", |list| buddy(list, FRED).is_some())?;
+            let fred = buddy(&list, FRED).context("Fred")?;
+            assert_eq!(fred[1], "Friends");
+            let debug = second.debug();
+            for step in [
+                "LyncDiscoverInternal.contoso.test",
+                "WebTicketServiceWinNegotiate",
+                "GetAndPublishCert",
+                "TLS-DSK",
+            ] {
+                assert!(debug.contains(step), "SIPE never came to {step}");
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn sipe_and_our_client_see_each_others_presence_at_once() {
+    in_a_sipe_world(
+        "sipe_and_our_client_see_each_others_presence_at_once",
+        |world| {
+            let mut erin = erin(world)?;
+            let (alice, mut watch) = alice(world)?;
+            alice.must(&["contacts", "add", ERIN], &[])?;
+            erin.command(&format!("add {ALICE} Friends"))?;
+            erin.wait_for_buddies("Alice is on line", |list| is_online(list, ALICE))?;
+            eventually("Erin is available", EVENT_LIMIT, || {
+                (seen_by(&alice, ERIN)? == "available").then_some(())
+            })?;
+
+            let begun = Instant::now();
+            alice.must(&["status", "busy"], &[])?;
+            let (seen, _) = erin.expect_event(&["buddy-status", ALICE, "busy"])?;
+            assert!(seen - begun < AT_ONCE, "{:?}", seen - begun);
+
+            for (word, availability) in [
+                ("busy", "busy"),
+                ("do-not-disturb", "do-not-disturb"),
+                ("away", "away"),
+                ("available", "available"),
+            ] {
+                let begun = Instant::now();
+                erin.command(&format!("status {word}"))?;
+                let (seen, _) = watch.expect(availability, EVENT_LIMIT, |event| {
+                    event["event"] == "contact"
+                        && event["address"] == ERIN
+                        && event["availability"] == availability
+                })?;
+                let took = seen - begun;
+                assert!(took < SIPE_WAITS + AT_ONCE, "{word}: {took:?}");
+            }
+
+            erin.sign_off()?;
+            watch.expect("Erin is off line", EVENT_LIMIT, |event| {
+                event["event"] == "contact"
+                    && event["address"] == ERIN
+                    && event["availability"] == "offline"
+            })?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn sipe_blocks_and_unblocks_a_person() {
+    in_a_sipe_world("sipe_blocks_and_unblocks_a_person", |world| {
+        let mut erin = erin(world)?;
+        let (alice, mut watch) = alice(world)?;
+        alice.must(&["contacts", "add", ERIN], &[])?;
+        eventually("Erin is available", EVENT_LIMIT, || {
+            (seen_by(&alice, ERIN)? == "available").then_some(())
+        })?;
+        let is = |availability: &'static str| {
+            move |event: &Value| {
+                event["event"] == "contact"
+                    && event["address"] == ERIN
+                    && event["availability"] == availability
+            }
+        };
+        erin.command(&format!("block {ALICE}"))?;
+        watch.expect("Erin looks off line", EVENT_LIMIT, is("offline"))?;
+        // Nothing that she does afterwards leaks.
+        erin.command("status busy")?;
+        std::thread::sleep(SIPE_WAITS + AT_ONCE);
+        assert!(!watch.all().iter().any(is("busy")));
+        erin.command(&format!("unblock {ALICE}"))?;
+        watch.expect("Erin is seen again", EVENT_LIMIT, is("busy"))?;
         Ok(())
     });
 }
 
-#[allow(dead_code)]
-fn unused() -> Result<()> {
-    Ok(())
+#[test]
+fn sipe_and_our_client_talk_both_ways() {
+    in_a_sipe_world("sipe_and_our_client_talk_both_ways", |world| {
+        let mut erin = erin(world)?;
+        let (alice, mut watch) = alice(world)?;
+        let long = "long ".repeat(3_000) + "end";
+        let texts = [
+            "Hello Alice",
+            "Grüße & <b>no mark-up</b>",
+            "emoji 🦀🇪🇺 ✓",
+            &long,
+        ];
+        for text in texts {
+            // libpurple's texts are HTML: what a person types is escaped by its windows.
+            let typed = text
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
+            erin.command(&format!("im {ALICE} {typed}"))?;
+            watch.expect(text, EVENT_LIMIT, message(text, ERIN))?;
+        }
+        for text in texts {
+            alice.send(ERIN, text)?;
+            erin.expect(text, EVENT_LIMIT, |e| says(e, ALICE, text))?;
+        }
+        erin.command(&format!("typing {ALICE}"))?;
+        watch.expect("Erin is typing", EVENT_LIMIT, |event| {
+            event["event"] == "typing" && event["with"] == ERIN
+        })?;
+        erin.command(&format!("close {ALICE}"))?;
+        // A conversation that was closed begins anew.
+        alice.send(ERIN, "still there?")?;
+        erin.expect("after the close", EVENT_LIMIT, |e| {
+            says(e, ALICE, "still there?")
+        })?;
+        let all = watch.all();
+        for text in texts {
+            let times = all.iter().filter(|e| message(text, ERIN)(e)).count();
+            assert_eq!(times, 1, "{text}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn sipe_talks_to_sipe() {
+    in_a_sipe_world("sipe_talks_to_sipe", |world| {
+        let mut erin = erin(world)?;
+        let mut fred = fred(world)?;
+        erin.command(&format!("add {FRED} Friends"))?;
+        erin.wait_for_buddies("Fred is on line", |list| is_online(list, FRED))?;
+        erin.command(&format!("im {FRED} Salut Fred ☕"))?;
+        fred.expect("from Erin", EVENT_LIMIT, |e| says(e, ERIN, "Salut Fred ☕"))?;
+        fred.command(&format!("im {ERIN} Salut Erin"))?;
+        erin.expect("from Fred", EVENT_LIMIT, |e| says(e, FRED, "Salut Erin"))?;
+        fred.command(&format!("typing {ERIN}"))?;
+        erin.expect_event(&["typing", FRED])?;
+        let begun = Instant::now();
+        fred.command("status away")?;
+        let (seen, _) = erin.expect_event(&["buddy-status", FRED, "away"])?;
+        let took = seen - begun;
+        assert!(took < SIPE_WAITS + AT_ONCE, "{took:?}");
+        // A message to somebody who is not there is not swallowed.
+        fred.sign_off()?;
+        erin.expect_event(&["buddy-off", FRED])?;
+        erin.command(&format!("close {FRED}"))?;
+        erin.command(&format!("im {FRED} anybody home?"))?;
+        erin.expect("an undelivered notice", EVENT_LIMIT, |e| {
+            e[0].starts_with("conversation-") && e[1] == FRED && e[2].contains("anybody home?")
+        })?;
+        Ok(())
+    });
+}
+
+#[test]
+fn sipe_and_our_client_share_one_contact_list() {
+    in_a_sipe_world("sipe_and_our_client_share_one_contact_list", |world| {
+        // One person, with a card at our client and a password at SIPE, at the same time.
+        let person = world.enrolled(ALICE, ALICE_PIN)?;
+        world
+            .server
+            .must(&["group", "add-member", PASSWORD_GROUP, ALICE])?;
+        set_password(world, ALICE, "alice has a password too")?;
+        add_password_user(world, FRED, "Fred Förster", FRED_PASSWORD)?;
+        add_password_user(world, ERIN, "Erin Example", ERIN_PASSWORD)?;
+        person.sign_in(ALICE_PIN)?;
+        let mut sipe = Sipe::sign_in(world, ALICE, "alice has a password too")?;
+
+        person.must(&["contacts", "add", FRED], &[])?;
+        sipe.wait_for_buddies("Fred comes from the other client", |l| {
+            buddy(l, FRED).is_some()
+        })?;
+        sipe.command(&format!("add {ERIN} Friends"))?;
+        eventually("Erin comes from SIPE", EVENT_LIMIT, || {
+            seen_by(&person, ERIN)
+        })?;
+        sipe.command(&format!("alias {ERIN} Erin from work"))?;
+        eventually("the new name", EVENT_LIMIT, || {
+            let list = person.json(&["contacts", "list"]).ok()?;
+            list.to_string().contains("Erin from work").then_some(())
+        })?;
+        sipe.command("rename-group Friends Family")?;
+        eventually("the group's new name", EVENT_LIMIT, || {
+            let list = person.json(&["contacts", "list"]).ok()?;
+            list.to_string().contains("Family").then_some(())
+        })?;
+        person.must(&["contacts", "remove", FRED], &[])?;
+        sipe.wait_for_buddies("Fred is removed", |l| buddy(l, FRED).is_none())?;
+        sipe.command(&format!("remove {ERIN}"))?;
+        eventually("Erin is removed", EVENT_LIMIT, || {
+            seen_by(&person, ERIN).is_none().then_some(())
+        })?;
+        sipe.command("remove-group Family")?;
+        // All of it was stored: a fresh client starts with the same list.
+        sipe.sign_off()?;
+        let mut again = Sipe::sign_in(world, ALICE, "alice has a password too")?;
+        again.wait_for_buddies("nobody is left", |l| {
+            buddy(l, FRED).is_none() && buddy(l, ERIN).is_none()
+        })?;
+        Ok(())
+    });
+}
+
+#[test]
+fn sipe_is_refused_for_a_card_required_person_with_every_password() {
+    in_a_sipe_world(
+        "sipe_is_refused_for_a_card_required_person_with_every_password",
+        |world| {
+            add_password_user(world, ERIN, "Erin Example", ERIN_PASSWORD)?;
+            // Alice has a password from earlier days, and needs a card.
+            world.add_user(ALICE, &[])?;
+            set_password(world, ALICE, "alice had a password")?;
+            for password in ["alice had a password", "a guess"] {
+                let mut sipe = Sipe::start(world, ALICE, password)?;
+                sipe.expect("a refusal", SIGN_IN_LIMIT, |e| e[0] == "connection-error")?;
+                assert!(sipe.debug().contains("28029"));
+            }
+            let mut wrong = Sipe::start(world, ERIN, "not her password")?;
+            wrong.expect("a refusal", SIGN_IN_LIMIT, |e| e[0] == "connection-error")?;
+            assert_eq!(world.sessions()?, Vec::<String>::new());
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn sipe_is_told_when_its_session_ends() {
+    in_a_sipe_world("sipe_is_told_when_its_session_ends", |world| {
+        let mut erin = erin(world)?;
+        world.server.must(&["session", "end", ERIN])?;
+        erin.expect("the reason", EVENT_LIMIT, |e| e[0] == "connection-error")?;
+        assert_eq!(world.sessions()?, Vec::<String>::new());
+        drop(erin);
+        let mut again = Sipe::sign_in(world, ERIN, ERIN_PASSWORD)?;
+        world.server.must(&["user", "disable", ERIN])?;
+        again.expect("the reason", EVENT_LIMIT, |e| e[0] == "connection-error")?;
+        drop(again);
+        let mut refused = Sipe::start(world, ERIN, ERIN_PASSWORD)?;
+        refused.expect("a refusal", SIGN_IN_LIMIT, |e| e[0] == "connection-error")?;
+        Ok(())
+    });
+}
+
+#[test]
+fn sipe_that_vanishes_goes_off_line() {
+    in_a_sipe_world("sipe_that_vanishes_goes_off_line", |world| {
+        let mut erin = erin(world)?;
+        let fred = fred(world)?;
+        erin.command(&format!("add {FRED} Friends"))?;
+        erin.wait_for_buddies("Fred is on line", |list| is_online(list, FRED))?;
+        fred.kill()?;
+        erin.expect("Fred is off line", Duration::from_secs(60), |e| {
+            e[0] == "buddy-off" && e[1] == FRED
+        })?;
+        Ok(())
+    });
 }
