@@ -117,17 +117,17 @@ impl<'a> Command<'a> {
             "exit" => Self::Exit,
             "help" | "?" => Self::Help,
             _ => {
-                let distance = |known: &&(&str, &str)| {
+                let likeness = |known: &&(&str, &str)| {
                     let name = known.0.split(' ').next().unwrap_or_default();
                     common_prefix(name.trim_start_matches('/'), verb)
                 };
-                let nearest = COMMANDS
-                    .iter()
-                    .max_by_key(distance)
-                    .map_or("/help", |one| one.0);
-                Self::Wrong(format!(
-                    "There is no /{verb}. Did you mean {nearest}? See /help."
-                ))
+                let nearest = COMMANDS.iter().max_by_key(likeness);
+                Self::Wrong(match nearest.filter(|one| likeness(one) > 0) {
+                    Some((nearest, _)) => {
+                        format!("There is no /{verb}. Did you mean {nearest}? See /help.")
+                    }
+                    None => format!("There is no /{verb}. See /help."),
+                })
             }
         }
     }

@@ -126,7 +126,9 @@ impl Editor {
     }
 
     fn enter(&mut self) -> Typed {
-        let line: String = self.text.iter().collect();
+        // Large enough from the start: a text that grows leaves copies behind, and this may be a PIN.
+        let mut line = String::with_capacity(self.text.len().saturating_mul(4));
+        line.extend(&self.text);
         if !self.secret && !line.trim().is_empty() && self.remembered.last() != Some(&line) {
             self.remembered.push(line.clone());
             let surplus = self.remembered.len().saturating_sub(REMEMBERED_LINES_MAX);
@@ -292,5 +294,20 @@ mod tests {
         type_into(&mut editor, b"x\xff\xfe");
         assert_eq!(editor.byte(0x04), Typed::Nothing);
         assert_eq!(editor.visible(9).0, "x");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_row_of_keys_breaks_the_line(
+            keys in proptest::collection::vec(0_u8.., 0..300),
+            columns in 0_usize..40,
+        ) {
+            let mut editor = Editor::default();
+            for key in keys {
+                let _ = editor.byte(key);
+                let (_, cursor) = editor.visible(columns);
+                proptest::prop_assert!(cursor <= columns);
+            }
+        }
     }
 }

@@ -43,7 +43,7 @@ pub struct Options {
 
 /// What the loop hears.
 pub(super) enum Ui {
-    Keys(Vec<u8>),
+    Keys(Zeroizing<Vec<u8>>),
     Line(String),
     End,
     Event(Option<Event>),
@@ -177,7 +177,7 @@ impl Terminal {
         thread::spawn(move || {
             let mut buffer = Zeroizing::new([0_u8; 1024]);
             while let Ok(count) = std::io::stdin().read(&mut *buffer) {
-                let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+                let bytes = Zeroizing::new(buffer.get(..count).unwrap_or_default().to_vec());
                 if count == 0 || ui.send(Ui::Keys(bytes)).is_err() {
                     break;
                 }

@@ -300,9 +300,15 @@ impl Driver {
 
     fn close_sip(&mut self) {
         if let Some((task, bytes)) = self.sip.take() {
-            // Dropping the queue lets what is in it go out; the task ends by itself.
+            // Dropping the queue lets what is in it go out; a peer that takes nothing is not waited for.
             drop(bytes);
-            drop(task);
+            let end = task.abort_handle();
+            tokio::spawn(async move {
+                let limit = Duration::from_secs(tasks::CLOSE_SECS_MAX + 1);
+                if timeout(limit, task).await.is_err() {
+                    end.abort();
+                }
+            });
         }
     }
 

@@ -345,4 +345,20 @@ mod tests {
             FromAgent::Event(Box::new(Event::Exit))
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn lines_of_any_kind_are_read_or_refused(line in proptest::collection::vec(0_u8.., 0..200)) {
+            let _ = FromFace::parse(&line);
+        }
+
+        #[test]
+        fn requests_come_back_as_they_were_sent(id in 0_u64.., text in "\\PC{0,80}") {
+            let to = "bob@contoso.test".parse().unwrap();
+            let request = Request { id, intent: Intent::Send { to, text } };
+            let line = serde_json::to_vec(&request).unwrap();
+            let Ok(FromFace::Request(back)) = FromFace::parse(&line) else { panic!("no request") };
+            proptest::prop_assert_eq!(back, request);
+        }
+    }
 }

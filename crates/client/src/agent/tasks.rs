@@ -25,7 +25,7 @@ const CARD_EXCHANGE_SECS_MAX: u64 = 30;
 /// Bytes that are read from the registrar at a time.
 const READ_BYTES: usize = 16 * 1024;
 /// Time for the last bytes to the registrar to go out, in seconds.
-const CLOSE_SECS_MAX: u64 = 2;
+pub(super) const CLOSE_SECS_MAX: u64 = 2;
 /// The readers are looked at again at the latest after this time, in seconds.
 const LOOK_SECS_MAX: u64 = 3_600;
 

@@ -91,6 +91,13 @@ impl Conversations {
         self.dialogs.insert(dialog.call_id.clone(), dialog);
     }
 
+    /// A message came through this dialog: the endpoint behind it is where the person is now.
+    pub(super) fn prefer(&mut self, call_id: &str) {
+        if let Some(dialog) = self.dialogs.get(call_id) {
+            self.current.insert(dialog.with.clone(), call_id.to_owned());
+        }
+    }
+
     pub(super) fn remove(&mut self, call_id: &str) -> Option<Dialog> {
         let dialog = self.dialogs.remove(call_id)?;
         if self

@@ -116,6 +116,8 @@ impl Session {
             Some(text) => {
                 self.answer(now, request, 200);
                 self.typing(&with, false);
+                self.conversations
+                    .prefer(request.call_id().unwrap_or_default());
                 self.received_text(&with, text, now.wall);
             }
             None => self.answer(now, request, 400),
@@ -224,5 +226,12 @@ mod tests {
         let rejected = put_out(b"deregistered;event=rejected");
         assert!(rejected.is(Fault::SessionEndedByAdministrator));
         assert!(put_out(b"deregistered;event=unregistered").is(Fault::SessionEndedServerStops));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_formatting_drives_the_reader_off_the_road(html in "(<|>|&|/|[a-z]|é| ){0,60}") {
+            let _ = plain_of_html(&html);
+        }
     }
 }
