@@ -232,7 +232,7 @@ fn keep(story: &mut Story, pcscd: Option<Pcscd>, own_namespace: bool) -> Result<
     )?;
     for person in &story.people {
         script(
-            &folder.join(short(&person.address)),
+            &folder.join(script_name(&person.address)),
             &enter,
             &person.lanyard(&[]),
             &[],
@@ -248,18 +248,21 @@ fn keep(story: &mut Story, pcscd: Option<Pcscd>, own_namespace: bool) -> Result<
     }
     stop_script(&folder, &story.people, &pids)?;
     println!("\nEverything goes on running. By hand:");
-    println!("  target/demo/alice open                         her session, which is signed in");
-    println!("  target/demo/alice sign-out");
-    println!("  target/demo/alice sign-in {ALICE}   the PIN is {ALICE_NEW_PIN}");
-    println!("  target/demo/bob open                           (his PIN is {BOB_PIN})");
-    println!("  target/demo/alice card list");
-    println!("  target/demo/lanyard-server session list        the administrator's view");
-    println!("  target/demo/stop                               ends it all");
+    println!(
+        "  target/demo/as-alice open                          her session, which is signed in"
+    );
+    println!("  target/demo/as-alice sign-out");
+    println!("  target/demo/as-alice sign-in {ALICE}   the PIN is {ALICE_NEW_PIN}");
+    println!("  target/demo/as-bob open                            (his PIN is {BOB_PIN})");
+    println!("  target/demo/as-alice card list");
+    println!("  target/demo/lanyard-server session list           the administrator's view");
+    println!("  target/demo/stop                                  ends it all");
     Ok(())
 }
 
-fn short(address: &str) -> &str {
-    address.split('@').next().unwrap_or(address)
+/// The name of the script that runs `lanyard` as this person. The person's folder has the bare name.
+fn script_name(address: &str) -> String {
+    format!("as-{}", address.split('@').next().unwrap_or(address))
 }
 
 /// The words that bring a command into the namespaces of a process.
@@ -305,7 +308,7 @@ fn script(file: &Path, enter: &str, command: &Command, more: &[&str]) -> Result<
 fn stop_script(folder: &Path, people: &[Person], pids: &[u32]) -> Result<()> {
     let mut text = String::from("#!/bin/sh\n# Made by cargo xtask demo --keep.\n");
     for person in people {
-        let script = folder.join(short(&person.address));
+        let script = folder.join(script_name(&person.address));
         writeln!(text, "'{}' exit >/dev/null 2>&1", script.display())?;
     }
     for pid in pids {
@@ -314,8 +317,8 @@ fn stop_script(folder: &Path, people: &[Person], pids: &[u32]) -> Result<()> {
     let home = folder.display();
     writeln!(
         text,
-        "for p in /proc/[0-9]*; do\n  if tr '\\0' '\\n' < $p/environ 2>/dev/null | grep -q '^HOME={home}/'; then\n    \
-         kill ${{p#/proc/}} 2>/dev/null\n  fi\ndone\nrm -f \"$0\"\nexit 0"
+        "{{ for p in /proc/[0-9]*; do\n  if tr '\\0' '\\n' < $p/environ | grep -q '^HOME={home}/'; then\n    \
+         kill ${{p#/proc/}} 2>/dev/null\n  fi\ndone; }} 2>/dev/null\nrm -f \"$0\"\nexit 0"
     )?;
     executable(&folder.join("stop"), &text)
 }

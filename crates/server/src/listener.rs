@@ -17,18 +17,18 @@ use tokio_rustls::server::TlsStream;
 pub const HANDSHAKE_TIMEOUT_SECS: u64 = 10;
 /// Handshakes that may be under way at once on one listener; more wait for a place.
 pub const HANDSHAKES_MAX: usize = 256;
-/// Connections that one listener holds; one more is closed at once.
-pub const CONNECTIONS_MAX: usize = 65_536;
 /// How long open connections may take to end when the server stops.
 pub const DRAIN_SECS: u64 = 5;
 
 /// The TLS configuration of a listener, exchanged as a whole on reload.
 pub type SharedTls = Arc<ArcSwap<ServerConfig>>;
 
-/// Accepts TLS connections until `stop` becomes true, then waits for the open ones.
+/// Accepts TLS connections until `stop` becomes true, then waits for the open ones. With
+/// `connections_max` of them open, one more is closed at once.
 pub async fn serve_tls<H, F>(
     name: &'static str,
     listener: TcpListener,
+    connections_max: usize,
     tls: SharedTls,
     mut stop: watch::Receiver<bool>,
     handler: H,
@@ -52,7 +52,7 @@ pub async fn serve_tls<H, F>(
             },
         };
         while tasks.try_join_next().is_some() {}
-        if tasks.len() >= CONNECTIONS_MAX {
+        if tasks.len() >= connections_max {
             tracing::warn!(listener = name, %peer, "too many connections, one was closed");
             continue;
         }
@@ -83,6 +83,7 @@ pub async fn serve_tls<H, F>(
 pub async fn serve_plain<H, F>(
     name: &'static str,
     listener: TcpListener,
+    connections_max: usize,
     mut stop: watch::Receiver<bool>,
     handler: H,
 ) where
@@ -97,7 +98,7 @@ pub async fn serve_plain<H, F>(
         };
         while tasks.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, peer)) if tasks.len() < CONNECTIONS_MAX => {
+            Ok((stream, peer)) if tasks.len() < connections_max => {
                 let handler = handler.clone();
                 tasks.spawn(async move { handler(stream, peer).await });
             }

@@ -136,6 +136,7 @@ pub async fn start(
     let shared = Arc::new(SipShared {
         settings: Arc::new(inner_settings(&app, &config, &urls)?),
         idle: Duration::from_secs(u64::from(config.limits.sip_idle_secs)),
+        message_bytes_max: config.limits.sip_message_bytes_max as usize,
         core: Arc::clone(&core),
         app: Arc::clone(&app),
     });
@@ -176,6 +177,7 @@ async fn run(
     web: Arc<Web>,
 ) {
     let stop = app.stopping();
+    let connections_max = app.config.load().limits.connections_max as usize;
     let core = Arc::clone(&shared.core);
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&core).run_timers(stop.clone()));
@@ -185,6 +187,7 @@ async fn run(
         tasks.spawn(listener::serve_tls(
             "sip",
             listeners.sip,
+            connections_max,
             tls.sip,
             watched,
             move |stream, peer| connection::serve(Arc::clone(&shared), stream, peer, stop.clone()),
@@ -194,6 +197,7 @@ async fn run(
     tasks.spawn(serve_https(
         "https",
         listeners.https,
+        connections_max,
         tls.https,
         https,
         app.stopping(),
@@ -202,6 +206,7 @@ async fn run(
     tasks.spawn(serve_https(
         "card",
         listeners.card,
+        connections_max,
         tls.card,
         card,
         app.stopping(),
@@ -211,6 +216,7 @@ async fn run(
     tasks.spawn(listener::serve_plain(
         "http",
         listeners.http,
+        connections_max,
         app.stopping(),
         move |stream, peer| {
             let peer = Peer {
@@ -228,24 +234,32 @@ async fn run(
 async fn serve_https(
     name: &'static str,
     listener: TcpListener,
+    connections_max: usize,
     tls: SharedTls,
     router: Router,
     stop: tokio::sync::watch::Receiver<bool>,
 ) {
     let watched = stop.clone();
-    listener::serve_tls(name, listener, tls, watched, move |stream, address| {
-        let certificates: Vec<CertificateDer<'static>> = stream
-            .get_ref()
-            .1
-            .peer_certificates()
-            .map(|chain| chain.iter().map(|der| der.clone().into_owned()).collect())
-            .unwrap_or_default();
-        let peer = Peer {
-            address,
-            certificates: Arc::new(certificates),
-        };
-        http::serve(stream, router.clone(), peer, stop.clone())
-    })
+    listener::serve_tls(
+        name,
+        listener,
+        connections_max,
+        tls,
+        watched,
+        move |stream, address| {
+            let certificates: Vec<CertificateDer<'static>> = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .map(|chain| chain.iter().map(|der| der.clone().into_owned()).collect())
+                .unwrap_or_default();
+            let peer = Peer {
+                address,
+                certificates: Arc::new(certificates),
+            };
+            http::serve(stream, router.clone(), peer, stop.clone())
+        },
+    )
     .await;
 }
 

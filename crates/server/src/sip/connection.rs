@@ -25,7 +25,9 @@ pub const WRITE_SECS: u64 = 20;
 /// Messages that may fail verification before the connection is closed.
 pub const BAD_SIGNATURES_MAX: u32 = 3;
 /// Bytes that are read at once.
-const READ_BYTES: usize = 16 * 1024;
+///
+/// An idle connection keeps this buffer: small, for there are many.
+const READ_BYTES: usize = 4 * 1024;
 /// Messages that are joined into one write.
 const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
@@ -40,6 +42,8 @@ enum Ended {
     NotSignedIn,
     #[error("a message did not arrive completely in time")]
     SlowMessage,
+    #[error("a message is larger than the configuration allows")]
+    TooLarge,
     #[error("the client does not read")]
     SlowReader,
     #[error("the server told it to end")]
@@ -189,6 +193,13 @@ impl Connection {
     }
 
     async fn received(&mut self, message: &Message) -> Result<(), Ended> {
+        if message.bytes().len() > self.shared.message_bytes_max {
+            if message.is_request() && message.method() != Some(Method::Ack) {
+                self.queue(OutMessage::response_to(message, 513, "Message Too Large"));
+                self.flush().await?;
+            }
+            return Err(Ended::TooLarge);
+        }
         if let Err(defect) = message.envelope() {
             // A defective response has nobody to be told; a request is refused with the defect.
             if message.is_request() && !matches!(message.method(), Some(Method::Ack)) {

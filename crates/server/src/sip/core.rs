@@ -276,8 +276,8 @@ impl Sessions for CoreSessions {
     fn list(&self) -> Vec<SessionInfo> {
         let links = held(&self.0.links);
         let mut all: Vec<_> = links
-            .iter()
-            .filter_map(|(_, l)| l.session.clone())
+            .values()
+            .filter_map(|link| link.session.clone())
             .collect();
         all.sort_by_key(|session| session.info.since);
         all.into_iter().map(|session| session.info).collect()

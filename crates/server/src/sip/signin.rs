@@ -28,6 +28,8 @@ pub struct SipShared {
     pub settings: Arc<lanyard_sip_auth::server::Settings>,
     /// A connection that says nothing for this long is closed.
     pub idle: Duration,
+    /// A larger message is refused, and the connection closed.
+    pub message_bytes_max: usize,
 }
 
 /// A person on a connection.
