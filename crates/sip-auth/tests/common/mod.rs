@@ -42,7 +42,16 @@ impl Authority {
     }
 
     pub fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
-        let key = KeyPair::generate().unwrap();
+        self.issue_for(KeyPair::generate().unwrap(), name, usage)
+    }
+
+    pub fn issue_rsa(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
+        let size = rcgen::RsaKeySize::_2048;
+        let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).unwrap();
+        self.issue_for(key, name, usage)
+    }
+
+    fn issue_for(&self, key: KeyPair, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
         let names = if name.contains('@') {
             vec![]
         } else {
@@ -62,6 +71,10 @@ impl Authority {
 
     pub fn person(&self, name: &str) -> Identity {
         self.issue(name, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    pub fn rsa_person(&self, name: &str) -> Identity {
+        self.issue_rsa(name, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     pub fn roots(&self) -> RootCertStore {
