@@ -18,6 +18,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+/// Events with the moment when each came.
+type Arrived = Vec<(Instant, Event)>;
+
 /// The group whose members may use a password.
 pub const PASSWORD_GROUP: &str = "passwords";
 /// How long a sign-in with everything around it may take.
@@ -125,7 +128,7 @@ pub struct Sipe {
     pub log: PathBuf,
     child: Child,
     commands: ChildStdin,
-    events: Arc<(Mutex<Vec<(Instant, Event)>>, Condvar)>,
+    events: Arc<(Mutex<Arrived>, Condvar)>,
     seen: usize,
 }
 

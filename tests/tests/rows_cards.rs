@@ -2,7 +2,7 @@
 //! The rows of the acceptance script that are about cards of other makes and of other people.
 
 use anyhow::{Context, Result, bail};
-use lanyard_tests::process::{eventually, run_limited};
+use lanyard_tests::process::run_limited;
 use lanyard_tests::server::HOST;
 use lanyard_tests::standin::{Hand, StandIn};
 use lanyard_tests::terminal::Terminal;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The story of the demo, in every test run, over both ways to a card.
 
+#![allow(clippy::print_stdout)] // A story that fails is read step by step.
+
 use anyhow::{Result, bail};
 use lanyard_tests::namespace::in_own_namespace;
 use lanyard_tests::pcsc::Pcscd;
