@@ -162,8 +162,8 @@ impl From<RegistryError> for Problem {
             RegistryError::NotIssued(_) | RegistryError::NotPrepared(_) => {
                 Self::with(Fault::CardStateRefused, error)
             }
-            RegistryError::Storage(source) => match source.downcast_ref::<StoreError>() {
-                Some(store) => Self::from(store),
+            RegistryError::Storage(source) => match source.downcast_ref::<StorageError>() {
+                Some(storage) => Self::from(*storage),
                 None => Self::from_error(Fault::ServerInternal, source.as_ref()),
             },
             _ => Self::with(Fault::ServerInternal, error),

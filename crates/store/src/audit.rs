@@ -4,6 +4,7 @@
 use lanyard_authority::audit::{
     AuditEntry, AuditEvent, AuditLog, AuditLogError, EventHash, Head, SignedHead, seal,
 };
+use lanyard_directory::StorageError;
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 
@@ -151,5 +152,5 @@ fn clamp(seq: u64) -> i64 {
 }
 
 fn storage(error: StoreError) -> AuditLogError {
-    AuditLogError::Storage(Box::new(error))
+    AuditLogError::Storage(Box::new(StorageError::from(error)))
 }

@@ -5,6 +5,7 @@ use lanyard_authority::{
     CertificateRow, Completion, PreparedRow, ProfileName, RegistryError, Revocation, RevokedRow,
     Status,
 };
+use lanyard_directory::StorageError;
 use lanyard_x509::Serial;
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
@@ -167,7 +168,7 @@ pub(crate) trait FromStore {
 
 impl FromStore for RegistryError {
     fn from_store(error: StoreError) -> Self {
-        Self::Storage(Box::new(error))
+        Self::Storage(Box::new(StorageError::from(error)))
     }
 }
 

@@ -114,7 +114,14 @@ impl From<&StoreError> for StorageError {
 }
 
 impl From<StoreError> for StorageError {
+    /// The other rooms are told a fact to act on; what lies behind it goes into the log.
     fn from(error: StoreError) -> Self {
-        Self::from(&error)
+        let fact = Self::from(&error);
+        if matches!(fact, Self::Failed | Self::Damaged) {
+            let source = std::error::Error::source(&error);
+            let source = source.map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%error, source, "the database failed");
+        }
+        fact
     }
 }

@@ -4,8 +4,9 @@
 use lanyard_authority::audit::{
     AuditEvent, AuditLog, AuditLogError, HeadError, Verifier, check_heads,
 };
+use lanyard_directory::StorageError;
 use lanyard_fault::Fault;
-use lanyard_store::{Store, StoreError};
+use lanyard_store::Store;
 use lanyard_x509::PublicKey;
 
 use super::execute::Desk;
@@ -79,8 +80,8 @@ pub(crate) fn verify_trail(store: &Store, key: &PublicKey) -> Result<AuditVerdic
 pub(crate) fn problem(error: AuditLogError) -> Problem {
     match &error {
         AuditLogError::Unreadable { .. } => Problem::with(Fault::AuditChainBroken, &error),
-        AuditLogError::Storage(source) => match source.downcast_ref::<StoreError>() {
-            Some(store) => Problem::from(store),
+        AuditLogError::Storage(source) => match source.downcast_ref::<StorageError>() {
+            Some(storage) => Problem::from(*storage),
             None => Problem::with(Fault::ServerInternal, chain(source.as_ref())),
         },
         _ => Problem::with(Fault::ServerInternal, error),
