@@ -75,6 +75,7 @@ faults! {
     AccountUnknown = 1311, "There is no account for this address.", "Check the address or ask your help desk.";
     PasswordRefused = 1312, "The address or the password is wrong.", "Type both again, or ask your help desk for a new password.";
     AddressNotOfPassword = 1313, "This name and password belong to another person than the sign-in address.", "Type your own address.";
+    PasswordNotSet = 1314, "No password is set for this account.", "Ask your help desk to set one.";
     // 1400: enrolment, requests, certificates.
     EnrolCodeRefused = 1401, "The one-time code is wrong, used or expired.", "Ask your administrator for a new code.";
     RequestMalformed = 1402, "The certificate request cannot be read.", "Create the request again.";
@@ -98,6 +99,7 @@ faults! {
     SessionEndedServerStops = 1504, "The server is being stopped.", "Your client will try again in a moment.";
     SessionLost = 1505, "The connection to the server was lost.", "The client tries to reconnect; check the network.";
     SessionCertificateEnds = 1506, "The sign-in has reached its time limit.", "Sign in again with your card.";
+    SessionEndedPolicy = 1507, "Your session was ended because your organisation no longer accepts a password for this account.", "Sign in with your card.";
     // 1600: contacts and messages.
     MessageNotDelivered = 1601, "The message could not be delivered.", "The person may be offline; try again later.";
     PersonUnknown = 1602, "Nobody with this address is known here.", "Check the address.";

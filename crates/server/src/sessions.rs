@@ -47,6 +47,8 @@ pub enum SessionEnd {
     CardRevoked,
     /// The account was disabled.
     AccountDisabled,
+    /// A password earned the session, and policy no longer accepts one.
+    PolicyChanged,
     /// An administrator ended the session.
     ByAdministrator,
 }
@@ -58,6 +60,7 @@ impl SessionEnd {
         match self {
             Self::CardRevoked => Fault::SessionEndedCardRevoked,
             Self::AccountDisabled => Fault::SessionEndedAccountDisabled,
+            Self::PolicyChanged => Fault::SessionEndedPolicy,
             Self::ByAdministrator => Fault::SessionEndedByAdministrator,
         }
     }

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::protocol::{Reply, Request};
 use super::view::ServerView;
-use super::{audit, cards, groups, listener_certificate, policy, sessions, users};
+use super::{audit, cards, groups, listener_certificate, policy, sessions, users, ways};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -45,6 +45,7 @@ pub fn execute(app: &App, actor: &Actor, request: Request) -> Result<Reply, Prob
             groups::set_member(&desk, &group, &address, groups::Membership::Out)
         }
         Request::PolicyShow { address, group } => policy::show(&desk, address, group),
+        Request::PolicyVerify(address) => ways::verify(&desk, &address),
         Request::PolicySet {
             group,
             set,

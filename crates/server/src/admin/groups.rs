@@ -78,6 +78,7 @@ pub(super) fn set_member(
         desk.app
             .directory
             .change(|next| next.put_account(changed.clone()));
+        super::ways::end_password_sessions(desk.app);
     }
     let groups = desk.app.store.groups().map_err(Problem::from)?;
     let group = groups.into_iter().find(|group| group.name == *name);

@@ -14,6 +14,7 @@ mod short_path;
 mod socket;
 mod users;
 mod view;
+mod ways;
 
 pub(crate) use audit::{problem as audit_problem, verify_trail};
 pub use client::{ServerAnswer, ask_server};
@@ -27,5 +28,6 @@ pub(crate) use socket::user_name;
 pub use socket::{bind, serve};
 pub use view::{
     AuditVerdict, AuditView, CardEnd, CardView, CertificateView, CodeView, GroupView, ImportView,
-    PolicyChangeView, PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView,
+    LossView, PolicyChangeView, PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd,
+    UserView, WayView, WaysView,
 };

@@ -8,6 +8,7 @@ use lanyard_fault::Fault;
 use super::execute::Desk;
 use super::protocol::{PolicyField, Reply};
 use super::view::{PolicyChangeView, PolicyView};
+use super::ways;
 use crate::problem::Problem;
 
 /// A change of policy.
@@ -70,6 +71,9 @@ pub(super) fn set(desk: &Desk<'_>, change: Change) -> Result<Reply, Problem> {
     let mut after = Snapshot::clone(&before);
     put(&mut after);
     let affected = affected(&before, &after);
+    let people: Vec<SipAddress> = affected.iter().map(|(who, _)| who.clone()).collect();
+    let lost = ways::lost(desk.app, &before, &after, &people)?;
+    let mut sessions_ended = 0;
 
     if !change.dry_run && policy != old {
         let subject = change
@@ -88,12 +92,15 @@ pub(super) fn set(desk: &Desk<'_>, change: Change) -> Result<Reply, Problem> {
             None => tx.set_default_policy(&policy),
         })?;
         desk.app.directory.change(put);
+        sessions_ended = ways::end_password_sessions(desk.app);
     }
     Ok(Reply::PolicyChange(PolicyChangeView {
         dry_run: change.dry_run,
         group: change.group,
         policy,
         affected,
+        lost,
+        sessions_ended,
     }))
 }
 

@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::view::{
     AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyChangeView,
-    PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView,
+    PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView, WaysView,
 };
 use crate::problem::WireProblem;
 use crate::sessions::SessionInfo;
@@ -108,6 +108,8 @@ pub enum Request {
         /// Only what this group sets.
         group: Option<GroupName>,
     },
+    /// Play each way in of a person.
+    PolicyVerify(SipAddress),
     /// Change what a policy sets.
     PolicySet {
         /// The group; none means the default policy.
@@ -210,6 +212,8 @@ pub enum Reply {
     Policy(PolicyView),
     /// A change of policy.
     PolicyChange(PolicyChangeView),
+    /// The ways in of a person.
+    Ways(WaysView),
     /// Cards.
     Cards(Vec<CardView>),
     /// A card that was withdrawn.

@@ -121,6 +121,45 @@ pub struct PolicyChangeView {
     pub policy: GroupPolicy,
     /// The people for whom something changes, with what holds then.
     pub affected: Vec<(SipAddress, EffectivePolicy)>,
+    /// The ways in that are open now and would be closed, or were.
+    pub lost: Vec<LossView>,
+    /// Sessions that were ended because their people may no longer use a password.
+    pub sessions_ended: usize,
+}
+
+/// A way in that a change closes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossView {
+    /// Whose.
+    pub address: SipAddress,
+    /// The way, as it is after the change.
+    pub way: WayView,
+    /// Whether no other way in is left.
+    pub is_last: bool,
+}
+
+/// A way in, and whether it is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayView {
+    /// The way: a card with its certificate, or the password.
+    pub way: String,
+    /// Whether it is open.
+    pub allowed: bool,
+    /// The code of the reason against it.
+    pub code: Option<String>,
+    /// The reason against it.
+    pub reason: Option<String>,
+}
+
+/// The ways in of a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaysView {
+    /// Who was asked about.
+    pub address: SipAddress,
+    /// What policy says.
+    pub policy: EffectivePolicy,
+    /// Each way.
+    pub ways: Vec<WayView>,
 }
 
 /// A card.

@@ -191,6 +191,11 @@ pub enum PolicyCommand {
         #[arg(long, value_name = "ADDRESS")]
         user: Option<SipAddress>,
     },
+    /// Play each way in of a person, and say which are open and why others are not.
+    Verify {
+        /// The sign-in address.
+        address: SipAddress,
+    },
     /// Change what a policy says. The strictest of a person's groups wins, field by field.
     Set(PolicySetArguments),
 }
@@ -216,7 +221,7 @@ pub struct PolicySetArguments {
     /// The kinds of card that are accepted: a list of physical, virtual-tpm, virtual-file; 'none'; or 'unset'.
     #[arg(long, value_name = "LIST|unset", value_parser = settable::<CardKinds>)]
     pub card_kinds: Option<Settable<CardKinds>>,
-    /// Only say for whom something would change.
+    /// Only say for whom something would change, and who would lose which way in.
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -3,6 +3,7 @@
 
 mod args;
 mod input;
+mod policies;
 mod render;
 mod verbs;
 

@@ -8,8 +8,8 @@ use time::macros::format_description;
 
 use crate::admin::Reply;
 use crate::admin::{
-    AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyChangeView,
-    PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView,
+    AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyView,
+    RenewedView, ServerView, SessionsEnded, UserEnd, UserView,
 };
 use crate::doctor::Report;
 use crate::init::Made;
@@ -45,7 +45,8 @@ pub(super) fn reply(reply: &Reply, json: bool) -> String {
         Reply::Group(view) => groups(std::slice::from_ref(view)),
         Reply::Groups(all) => groups(all),
         Reply::Policy(view) => policy(view),
-        Reply::PolicyChange(view) => policy_change(view),
+        Reply::PolicyChange(view) => super::policies::change(view),
+        Reply::Ways(view) => super::policies::ways(view),
         Reply::Cards(all) => cards(all),
         Reply::Card(view) => cards(std::slice::from_ref(view)),
         Reply::CardEnd(view) => card_end(view),
@@ -222,29 +223,6 @@ fn policy(view: &PolicyView) -> String {
     text
 }
 
-fn policy_change(view: &PolicyChangeView) -> String {
-    let whose = view
-        .group
-        .as_ref()
-        .map_or("the default policy".to_owned(), |group| {
-            format!("the policy of {group}")
-        });
-    let (verb, people) = if view.dry_run {
-        ("would set", "would change")
-    } else {
-        ("sets", "changes")
-    };
-    let mut text = format!("{whose} {verb}: {}\n", set_fields(&view.policy));
-    text.push_str(&format!(
-        "something {people} for {}\n",
-        count(view.affected.len(), "person", "people")
-    ));
-    for (address, policy) in &view.affected {
-        text.push_str(&format!("  {address}: {}\n", effective(policy)));
-    }
-    text
-}
-
 fn cards(all: &[CardView]) -> String {
     let rows = all.iter().map(|view| {
         let serial = view
@@ -356,7 +334,7 @@ fn renewed(view: &RenewedView) -> String {
     )
 }
 
-fn effective(policy: &EffectivePolicy) -> String {
+pub(super) fn effective(policy: &EffectivePolicy) -> String {
     format!(
         "card {}, password {}, chat certificate {} h, cards {}",
         if policy.card_required {
@@ -374,7 +352,7 @@ fn effective(policy: &EffectivePolicy) -> String {
     )
 }
 
-fn set_fields(policy: &GroupPolicy) -> String {
+pub(super) fn set_fields(policy: &GroupPolicy) -> String {
     let yes_no = |value: bool| if value { "yes" } else { "no" };
     let fields = [
         policy
@@ -400,7 +378,7 @@ fn state(enabled: bool) -> &'static str {
     if enabled { "enabled" } else { "disabled" }
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
@@ -453,7 +431,7 @@ fn json_text<T: serde::Serialize>(value: &T) -> String {
 mod tests {
     use super::*;
     use crate::admin::CertificateView;
-    use lanyard_directory::{CardKind, CardKinds};
+    use lanyard_directory::CardKind;
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
@@ -497,12 +475,6 @@ mod tests {
     }
 
     fn replies() -> Vec<Reply> {
-        let policy = GroupPolicy {
-            card_required: Some(false),
-            card_kinds: Some(CardKinds::NONE.with(CardKind::Physical)),
-            ..GroupPolicy::default()
-        };
-        let group = "sales".parse().unwrap();
         let address: lanyard_directory::SipAddress = "alice@contoso.test".parse().unwrap();
         vec![
             Reply::User(alice()),
@@ -520,12 +492,6 @@ mod tests {
             Reply::Import(ImportView {
                 dry_run: true,
                 added: vec![address.clone()],
-            }),
-            Reply::PolicyChange(PolicyChangeView {
-                dry_run: false,
-                group: Some(group),
-                policy,
-                affected: vec![(address, EffectivePolicy::SAFE)],
             }),
             Reply::Cards(vec![card()]),
             Reply::CardEnd(CardEnd {

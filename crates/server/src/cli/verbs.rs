@@ -132,6 +132,7 @@ fn request(command: Command) -> Result<Request, Problem> {
             address: user,
             group,
         },
+        Command::Policy(PolicyCommand::Verify { address }) => Request::PolicyVerify(address),
         Command::Policy(PolicyCommand::Set(change)) => policy_request(change)?,
         Command::Card(command) => card_request(command),
         Command::Certificate(CertificateCommand::Renew { san }) => {

@@ -293,7 +293,9 @@ impl Sessions for CoreSessions {
             }
         });
         let event = match why {
-            SessionEnd::CardRevoked | SessionEnd::AccountDisabled => EndEvent::Rejected,
+            SessionEnd::CardRevoked | SessionEnd::AccountDisabled | SessionEnd::PolicyChanged => {
+                EndEvent::Rejected
+            }
             SessionEnd::ByAdministrator => EndEvent::Unregistered,
         };
         self.0.end_connections(&meant, &reason(why.fault(), event));

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The ways in of a person, played with the rules of the real sign-in: what is open, what is not,
+//! and why; and what a change of policy would close.
+
+use std::sync::Arc;
+
+use lanyard_authority::{CertificateRow, ProfileName, Registry};
+use lanyard_directory::{Account, SipAddress, Snapshot};
+use lanyard_fault::Fault;
+use lanyard_x509::{Certificate, Sid};
+use time::OffsetDateTime;
+
+use super::execute::Desk;
+use super::protocol::Reply;
+use super::view::{LossView, WayView, WaysView};
+use crate::app::App;
+use crate::federation::CardTrust;
+use crate::federation::check::{self, Evidence};
+use crate::problem::Problem;
+use crate::sessions::{SessionEnd, SessionSelector};
+
+/// One way in.
+struct Way {
+    name: String,
+    refused: Option<Fault>,
+}
+
+/// `policy verify ADDRESS`.
+pub(super) fn verify(desk: &Desk<'_>, address: &SipAddress) -> Result<Reply, Problem> {
+    let account = desk.account(address)?;
+    let people = desk.app.directory.load();
+    let ways = of(desk.app, &people, &account)?;
+    Ok(Reply::Ways(WaysView {
+        address: address.clone(),
+        policy: people.policy_of(&account),
+        ways: ways.iter().map(view).collect(),
+    }))
+}
+
+/// The ways in that are open before a change and closed after it.
+pub(super) fn lost(
+    app: &App,
+    before: &Snapshot,
+    after: &Snapshot,
+    people: &[SipAddress],
+) -> Result<Vec<LossView>, Problem> {
+    let mut losses = Vec::new();
+    for address in people {
+        let (Some(old), Some(new)) = (before.by_address(address), after.by_address(address)) else {
+            continue;
+        };
+        let (then, now) = (of(app, before, old)?, of(app, after, new)?);
+        let is_open = |way: &Way| way.refused.is_none();
+        let last = !now.iter().any(is_open);
+        for (was, is) in then.iter().zip(&now) {
+            if is_open(was) && !is_open(is) {
+                losses.push(LossView {
+                    address: address.clone(),
+                    way: view(is),
+                    is_last: last,
+                });
+            }
+        }
+    }
+    Ok(losses)
+}
+
+/// Ends the sessions that a password has earned, of people who may no longer use one.
+pub(super) fn end_password_sessions(app: &App) -> usize {
+    let people = app.directory.load();
+    let mut ended = 0;
+    for session in app.sessions().list() {
+        let may = people
+            .by_id(&session.account)
+            .is_some_and(|account| people.policy_of(account).password_allowed);
+        if session.card_serial.is_none() && !may {
+            let which = SessionSelector::Id(session.id);
+            ended += app.sessions().end(&which, SessionEnd::PolicyChanged);
+        }
+    }
+    if ended > 0 {
+        tracing::info!(
+            ended,
+            "sessions ended: their people may no longer use a password"
+        );
+    }
+    ended
+}
+
+/// All ways of a person, in an order that does not depend on policy.
+fn of(app: &App, people: &Snapshot, account: &Arc<Account>) -> Result<Vec<Way>, Problem> {
+    let mut ways = Vec::new();
+    let sid: Option<Sid> = account.id.as_str().parse().ok();
+    let rows = sid.map_or(Ok(Vec::new()), |sid| app.store.of_account(&sid));
+    for row in &rows? {
+        if row.profile == ProfileName::SmartcardUser {
+            ways.extend(card(app, people, account, row));
+        }
+    }
+    if ways.is_empty() {
+        ways.push(Way {
+            name: "card".to_owned(),
+            refused: Some(Fault::CardNotEnrolled),
+        });
+    }
+    ways.push(Way {
+        name: "password".to_owned(),
+        refused: password(people, account),
+    });
+    Ok(ways)
+}
+
+fn card(app: &App, people: &Snapshot, account: &Account, row: &CertificateRow) -> Option<Way> {
+    let leaf = Certificate::from_der(row.der.as_deref()?).ok()?;
+    let authority = &app.authority;
+    let trust = CardTrust::new(authority.issuing().clone(), authority.root().clone());
+    let decision = check::verify(&Evidence {
+        leaf: &leaf,
+        intermediates: trust.intermediates(),
+        anchors: trust.anchors(),
+        row: Some(row),
+        people,
+        address: Some(&account.sip_address),
+        now: OffsetDateTime::now_utc(),
+    });
+    let guid = row.card_guid.map_or("-".to_owned(), |g| g.to_string());
+    Some(Way {
+        name: format!("card {guid}, certificate {}", row.serial),
+        refused: decision.err().map(|refused| refused.fault),
+    })
+}
+
+fn password(people: &Snapshot, account: &Account) -> Option<Fault> {
+    if !people.policy_of(account).password_allowed {
+        Some(Fault::CardRequired)
+    } else if account.password_hash.is_none() {
+        Some(Fault::PasswordNotSet)
+    } else if !account.enabled {
+        Some(Fault::AccountDisabled)
+    } else {
+        None
+    }
+}
+
+fn view(way: &Way) -> WayView {
+    WayView {
+        way: way.name.clone(),
+        allowed: way.refused.is_none(),
+        code: way.refused.map(|fault| fault.code().to_string()),
+        reason: way.refused.map(|fault| fault.sentence().to_owned()),
+    }
+}
