@@ -86,6 +86,9 @@ pub struct SignIn {
     /// Read the new PIN from this file descriptor when the card still has its first one.
     #[arg(long, value_name = "FD")]
     pub new_pin_fd: Option<u32>,
+    /// Read the password from this file descriptor, where a password is asked for.
+    #[arg(long, value_name = "FD")]
+    pub password_fd: Option<u32>,
     /// Use the PIN even when only one try is left before the card locks.
     #[arg(long)]
     pub use_last_try: bool,

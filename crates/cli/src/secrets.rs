@@ -7,8 +7,8 @@ use std::io::Read;
 use lanyard_client::{Fault, Problem};
 use zeroize::Zeroizing;
 
-/// Longest secret, in bytes (an AES-256 key in hexadecimal digits, and room).
-const SECRET_BYTES_MAX: usize = 256;
+/// Longest secret, in bytes: that of a password.
+const SECRET_BYTES_MAX: usize = 1024;
 
 /// Reads one line from a file descriptor. Several secrets may stand in one descriptor, one a line.
 ///

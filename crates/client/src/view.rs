@@ -59,6 +59,8 @@ pub enum Stage {
     InsertCard(InsertCard),
     /// A PIN is needed.
     EnterPin(EnterPin),
+    /// A password is needed: this person's policy offers that way, and no card of theirs is there.
+    EnterPassword(EnterPassword),
     /// The card still has its transport PIN: the person chooses a new one, once.
     ChangePin(ChangePin),
     /// The card signs, the certificate is fetched, the registration goes out.
@@ -95,6 +97,7 @@ impl Stage {
             Self::ContactingServer => "Contacting server…",
             Self::InsertCard(_) => "Insert your smart card",
             Self::EnterPin(_) => "Waiting for your PIN",
+            Self::EnterPassword(_) => "Waiting for your password",
             Self::ChangePin(_) => "Waiting for your new PIN",
             Self::SigningIn => "Signing in…",
             Self::SignedIn => "Signed in",
@@ -139,6 +142,28 @@ pub struct EnterPin {
     /// Why the PIN is asked for although the person is signed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// The password prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnterPassword {
+    /// Why the password before this one was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miss: Option<Problem>,
+    /// Why it is asked for although the person is signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Stage {
+    /// Whether the person is asked for something.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(
+            self,
+            Self::InsertCard(_) | Self::EnterPin(_) | Self::EnterPassword(_) | Self::ChangePin(_)
+        )
+    }
 }
 
 /// The forced change of the transport PIN.

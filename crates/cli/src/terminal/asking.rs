@@ -28,6 +28,24 @@ impl Terminal {
         }
     }
 
+    pub(super) fn ask_password(&mut self, miss: Option<Problem>) -> Option<Leave> {
+        self.mode = Mode::Password;
+        if let Some(fd) = self.options.password_fd {
+            return match secrets::from_fd(fd) {
+                Ok(password) => self.hand_over(SecretKind::Password, password, false),
+                Err(problem) => self.give_up(miss.unwrap_or(problem)),
+            };
+        }
+        if self.screen.is_interactive() {
+            self.editor.set_secret(true);
+            return None;
+        }
+        match secrets::ask("Password") {
+            Ok(password) => self.hand_over(SecretKind::Password, password, false),
+            Err(problem) => self.give_up(miss.unwrap_or(problem)),
+        }
+    }
+
     pub(super) fn ask_new_pin(&mut self, refused: Option<Problem>) -> Option<Leave> {
         self.mode = Mode::NewPin { first: None };
         if let Some(fd) = self.options.new_pin_fd {

@@ -30,6 +30,10 @@ impl Terminal {
                 };
                 (style.strong(&card), card)
             }
+            Mode::Password => {
+                let plain = "Password: ".to_owned();
+                (style.strong(&plain), plain)
+            }
             Mode::NewPin { first } => {
                 let plain = if first.is_none() {
                     "New PIN: "

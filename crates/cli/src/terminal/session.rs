@@ -35,6 +35,8 @@ pub struct Options {
     pub pin_fd: Option<u32>,
     /// The new PIN comes from here.
     pub new_pin_fd: Option<u32>,
+    /// The password comes from here.
+    pub password_fd: Option<u32>,
     /// Consent to use the last try.
     pub use_last_try: bool,
     /// How long to wait for a card, in seconds.
@@ -56,6 +58,7 @@ pub(super) enum Mode {
     Idle,
     Working,
     Insert,
+    Password,
     Pin { last_try: bool },
     NewPin { first: Option<Zeroizing<String>> },
     Talk,
@@ -234,7 +237,7 @@ impl Terminal {
             self.screen.line(&text);
         }
         if before.stage != self.view.stage || (before.problem != self.view.problem) {
-            let asks_again = matches!(self.view.stage, Stage::EnterPin(_));
+            let asks_again = self.view.stage.asks();
             let back_in = before.stage != Stage::Idle
                 && self.view.stage == Stage::SignedIn
                 && self.was_in
@@ -247,6 +250,7 @@ impl Terminal {
         }
         match self.view.stage.clone() {
             Stage::EnterPin(enter) => self.ask_pin(enter.last_try, enter.miss),
+            Stage::EnterPassword(enter) => self.ask_password(enter.miss),
             Stage::ChangePin(change) => self.ask_new_pin(change.refused),
             Stage::InsertCard(insert) => {
                 self.mode = Mode::Insert;

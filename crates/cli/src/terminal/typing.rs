@@ -106,6 +106,16 @@ impl Terminal {
                 // The warning stands right above: typing once more is the consent.
                 self.hand_over(SecretKind::Pin, line, last_try)
             }
+            Mode::Password => {
+                self.screen.take_back();
+                self.mode = Mode::Password;
+                self.editor.set_secret(true);
+                let line = Zeroizing::new(line);
+                if line.is_empty() {
+                    return None;
+                }
+                self.hand_over(SecretKind::Password, line, false)
+            }
             Mode::NewPin { first: None } => {
                 self.screen.take_back();
                 self.mode = Mode::NewPin {
@@ -165,6 +175,7 @@ impl Terminal {
             Some(address) => {
                 self.options.pin_fd = None;
                 self.options.new_pin_fd = None;
+                self.options.password_fd = None;
                 self.mode = Mode::Working;
                 self.post(Intent::SignIn { address });
             }

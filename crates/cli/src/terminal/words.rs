@@ -61,6 +61,11 @@ pub fn stage(view: &SessionView, style: Style) -> Vec<String> {
         }
         Stage::InsertCard(insert) => insert_card(insert, style),
         Stage::EnterPin(enter) => enter_pin(enter, style),
+        Stage::EnterPassword(enter) => {
+            let why = enter.why.iter().map(|why| style.warn(why));
+            let miss = enter.miss.iter().map(|miss| style.bad(&miss.to_string()));
+            why.chain(miss).collect()
+        }
         Stage::ChangePin(change) => change_pin(change, style),
         Stage::SignedIn => {
             let who = view

@@ -20,6 +20,7 @@ pub fn sign_in(context: &Context, options: SignIn) -> Result<(), Problem> {
         address: Some(address),
         pin_fd: options.pin_fd,
         new_pin_fd: options.new_pin_fd,
+        password_fd: options.password_fd,
         use_last_try: options.use_last_try,
         card_wait: options.card_wait,
     };

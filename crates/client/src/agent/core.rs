@@ -198,10 +198,7 @@ impl Core {
         self.renewal_tick(now);
         self.leaving_tick(now);
         let slow = self.view.stage.is_signing_in()
-            && !matches!(
-                self.view.stage,
-                Stage::InsertCard(_) | Stage::EnterPin(_) | Stage::ChangePin(_)
-            )
+            && !self.view.stage.asks()
             && self
                 .stage_since
                 .is_some_and(|since| now.at.duration_since(since).as_secs() >= SLOW_SECS);

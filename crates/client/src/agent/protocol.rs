@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -16,7 +18,7 @@ use crate::view::{Availability, ContactView, Event, MessageView, SessionView};
 /// The version of this language. A face and an agent that differ do not talk.
 pub const PROTOCOL_VERSION: u32 = 1;
 /// Longest secret, in bytes.
-const SECRET_BYTES_MAX: usize = 64;
+const SECRET_BYTES_MAX: usize = 1_400;
 
 /// The agent's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,8 @@ pub enum SecretKind {
     Pin,
     /// The new PIN of a forced change.
     NewPin,
+    /// A password; its value travels as base64 of its UTF-8, because it may hold any character.
+    Password,
 }
 
 /// A secret that a face hands over.
@@ -206,10 +210,19 @@ impl FromFace {
         if secret.value.len() > SECRET_BYTES_MAX {
             return Err(not_understood);
         }
+        let value = match secret.kind {
+            SecretKind::Pin | SecretKind::NewPin => Zeroizing::new(secret.value.to_owned()),
+            SecretKind::Password => {
+                let bytes = STANDARD.decode(secret.value).map_err(|_| not_understood)?;
+                let bytes = Zeroizing::new(bytes);
+                let text = std::str::from_utf8(&bytes).map_err(|_| not_understood)?;
+                Zeroizing::new(text.to_owned())
+            }
+        };
         Ok(Self::Secret(Secret {
             id: secret.id,
             kind: secret.kind,
-            value: Zeroizing::new(secret.value.to_owned()),
+            value,
             last_try: secret.last_try,
         }))
     }
@@ -222,18 +235,22 @@ impl Secret {
     /// When the secret is no plain printable text.
     pub fn to_line(&self) -> Result<Zeroizing<Vec<u8>>, NotUnderstood> {
         let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
-        if self.value.len() > SECRET_BYTES_MAX || !self.value.chars().all(plain) {
+        let value = match self.kind {
+            SecretKind::Pin | SecretKind::NewPin => self.value.clone(),
+            SecretKind::Password => Zeroizing::new(STANDARD.encode(self.value.as_bytes())),
+        };
+        if value.len() > SECRET_BYTES_MAX || !value.chars().all(plain) {
             return Err(NotUnderstood { id: self.id });
         }
         let line = SecretLine {
             id: self.id,
             verb: "secret",
             kind: self.kind,
-            value: &self.value,
+            value: &value,
             last_try: self.last_try,
         };
         // Large enough from the start: a buffer that grows leaves copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(512));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(2 * SECRET_BYTES_MAX));
         serde_json::to_writer(&mut *bytes, &line).map_err(|_| NotUnderstood { id: self.id })?;
         Ok(bytes)
     }
@@ -310,6 +327,19 @@ mod tests {
         };
         assert_eq!(back.value.as_str(), "271828");
         assert!(back.last_try);
+        let kind = SecretKind::Password;
+        let value = Zeroizing::new("Grüße \"aus\" Málaga".to_owned());
+        let password = Secret {
+            id: 4,
+            kind,
+            value,
+            last_try: false,
+        };
+        let line = password.to_line().unwrap();
+        let Ok(FromFace::Secret(same)) = FromFace::parse(&line) else {
+            panic!("no secret")
+        };
+        assert_eq!(same.value.as_str(), password.value.as_str());
         let odd = Secret {
             value: Zeroizing::new("27\"18".to_owned()),
             ..back

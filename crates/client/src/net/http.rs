@@ -12,6 +12,7 @@ use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
+use zeroize::Zeroize;
 
 use super::{Net, NetFault};
 
@@ -73,6 +74,16 @@ impl HttpRequest {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+}
+
+impl Drop for HttpRequest {
+    fn drop(&mut self) {
+        // Tickets, cookies, sometimes a password.
+        for (_, value) in &mut self.headers {
+            value.zeroize();
+        }
+        self.body.zeroize();
     }
 }
 
@@ -173,7 +184,7 @@ async fn exchange_unlimited(
     }
 }
 
-fn message(request: HttpRequest) -> Result<Request<Full<Bytes>>, NetFault> {
+fn message(mut request: HttpRequest) -> Result<Request<Full<Bytes>>, NetFault> {
     let uri: Uri = request.url.parse().map_err(|_| NetFault::Url)?;
     let host = uri.authority().ok_or(NetFault::Url)?.as_str().to_owned();
     let path = uri
@@ -188,7 +199,7 @@ fn message(request: HttpRequest) -> Result<Request<Full<Bytes>>, NetFault> {
     let mut message = Request::builder()
         .method(&method)
         .uri(path)
-        .body(Full::new(Bytes::from(request.body)))
+        .body(Full::new(Bytes::from(std::mem::take(&mut request.body))))
         .map_err(|_| NetFault::Url)?;
     let headers = message.headers_mut();
     let value = |text: &str| HeaderValue::from_str(text).map_err(|_| NetFault::Url);

@@ -65,6 +65,7 @@ impl SignIn {
             CardStep::Listing => match fit.card {
                 // A card that is there needs no prompt to insert it.
                 Some(card) => self.ask_pin(card, None, None),
+                None if self.has_password_way() => self.ask_password(None),
                 None => {
                     if let Some(left) = left_out.first() {
                         return self.fail(left.reason.clone());

@@ -36,6 +36,7 @@ pub(super) enum Waiting {
     Passive,
     Redirect,
     Card(CardStep),
+    Password,
     Cookie,
     WebTicketMex,
     UserTicket(Entropy),
@@ -55,13 +56,29 @@ pub(super) struct Known {
     pub(super) oauth_url: Option<String>,
     pub(super) passive_url: Option<String>,
     pub(super) federation_url: Option<String>,
-    /// The proof of the card sign-in.
-    pub(super) cookie: Option<Zeroizing<String>>,
-    pub(super) ticket_port: Option<String>,
+    pub(super) ways: Option<Ways>,
+    pub(super) proof: Option<Proof>,
     pub(super) registrar: Option<(String, u16)>,
     pub(super) sts_uri: Option<String>,
     pub(super) cert_port: Option<String>,
     pub(super) user_ticket: Option<WebTicket>,
+}
+
+/// The ways to a ticket that the server offers to this person.
+#[derive(Debug)]
+pub(super) struct Ways {
+    /// With what a card earns.
+    pub(super) card: Option<String>,
+    /// With a password.
+    pub(super) password: Option<String>,
+}
+
+/// What the person has proven themselves with; worth tickets.
+pub(super) enum Proof {
+    /// The cookie that a card has earned.
+    Card(Zeroizing<String>),
+    /// The password, until the last ticket is there.
+    Password(Zeroizing<String>),
 }
 
 /// One attempt to sign in.
@@ -212,16 +229,10 @@ impl SignIn {
             self.ask_registrar();
         } else if known.web_ticket_url.is_none() {
             self.get_cert_prov_mex();
-        } else if known.passive_url.is_none() {
-            self.ask_passive();
-        } else if known.federation_url.is_none() {
-            self.get_passive();
-        } else if known.cookie.is_none() {
-            self.ask_card();
-        } else if known.ticket_port.is_none() {
-            let url = format!("{}/mex", known.web_ticket_url.clone().unwrap_or_default());
-            self.show(Stage::SigningIn);
-            self.request(Waiting::WebTicketMex, HttpRequest::get(url));
+        } else if known.ways.is_none() {
+            self.get_ways();
+        } else if known.proof.is_none() {
+            self.prove();
         } else if known.registrar.is_none() && known.user_url.is_some() && known.sts_uri.is_none() {
             self.user_document();
         } else if known.sts_uri.is_none() {
@@ -231,6 +242,36 @@ impl SignIn {
         } else {
             self.get_certificate();
         }
+    }
+
+    /// The card, or the password where there is no way with a card.
+    fn prove(&mut self) {
+        let known = &self.known;
+        if known.ways.as_ref().is_some_and(|ways| ways.card.is_none()) {
+            self.ask_password(None);
+        } else if known.passive_url.is_none() {
+            self.ask_passive();
+        } else if known.federation_url.is_none() {
+            self.get_passive();
+        } else {
+            self.ask_card();
+        }
+    }
+
+    /// Which ways there are depends on the person: a card-only person is never asked for a password.
+    fn get_ways(&mut self) {
+        self.show(Stage::ContactingServer);
+        let web_ticket = self.known.web_ticket_url.clone().unwrap_or_default();
+        let url = format!("{web_ticket}/mex?sipuri={}", self.address_in_query());
+        self.request(Waiting::WebTicketMex, HttpRequest::get(url));
+    }
+
+    /// The address with those characters escaped that mean something in a query.
+    pub(super) fn address_in_query(&self) -> String {
+        self.address
+            .as_str()
+            .replace('+', "%2B")
+            .replace('\'', "%27")
     }
 
     fn locate(&mut self) {
@@ -294,7 +335,7 @@ impl SignIn {
         let Some((host, port)) = self.known.registrar.clone() else {
             return self.fail(Fault::DiscoveryRefused.into());
         };
-        if self.known.cookie.is_none() {
+        if self.known.proof.is_none() {
             self.show(Stage::ContactingServer);
         }
         self.waiting = Waiting::Registrar;
@@ -302,7 +343,7 @@ impl SignIn {
     }
 
     fn get_cert_prov_mex(&mut self) {
-        if self.known.cookie.is_none() {
+        if self.known.proof.is_none() {
             self.show(Stage::ContactingServer);
         }
         let url = format!("{}/mex", self.known.sts_uri.clone().unwrap_or_default());
@@ -387,10 +428,20 @@ impl SignIn {
         let mex = WebTicketMex::parse(&answer.body)
             .ok()
             .filter(|_| answer.status == 200);
-        match mex.and_then(|mex| mex.passive) {
-            Some(url) => self.learn(&url, |known, url| known.ticket_port = Some(url)),
-            None => self.refused(answer),
+        let Some(mex) = mex.filter(|mex| mex.passive.is_some() || mex.win_negotiate.is_some())
+        else {
+            return self.refused(answer);
+        };
+        for url in mex.passive.iter().chain(&mex.win_negotiate) {
+            if let Err(problem) = self.check(url) {
+                return self.fail(problem);
+            }
         }
+        self.known.ways = Some(Ways {
+            card: mex.passive,
+            password: mex.win_negotiate,
+        });
+        self.proceed();
     }
 
     fn cert_prov_mex(&mut self, answer: &HttpAnswer) {

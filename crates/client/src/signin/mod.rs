@@ -9,6 +9,7 @@ mod input;
 mod locate;
 mod machine;
 mod passive;
+mod password;
 mod provision;
 #[cfg(test)]
 mod rig;

@@ -5,7 +5,7 @@ use lanyard_fault::Fault;
 use lanyard_soap::passive::{AutoPostForm, SignInRequest, cookie_of_set_cookie};
 use zeroize::Zeroizing;
 
-use super::machine::{SignIn, Waiting};
+use super::machine::{Proof, SignIn, Waiting};
 use crate::net::{HttpAnswer, HttpRequest};
 
 /// The type of a posted form.
@@ -15,12 +15,7 @@ impl SignIn {
     pub(super) fn get_passive(&mut self) {
         let passive = self.known.passive_url.clone().unwrap_or_default();
         let separator = if passive.contains('?') { '&' } else { '?' };
-        // Characters of an address that mean something in a query are escaped.
-        let address = self
-            .address
-            .as_str()
-            .replace('+', "%2B")
-            .replace('\'', "%27");
+        let address = self.address_in_query();
         let url = format!("{passive}{separator}sipuri={address}");
         self.request(Waiting::Redirect, HttpRequest::get(url));
     }
@@ -65,7 +60,7 @@ impl SignIn {
             .next();
         match cookie {
             Some(cookie) if answer.status < 400 => {
-                self.known.cookie = Some(Zeroizing::new(cookie.to_owned()));
+                self.known.proof = Some(Proof::Card(Zeroizing::new(cookie.to_owned())));
                 self.proceed();
             }
             _ => self.refused(answer),

@@ -13,7 +13,8 @@ use lanyard_x509::{Certificate, CsrBuilder, DistinguishedName, Signer, SoftwareK
 use uuid::Uuid;
 
 use super::input::Output;
-use super::machine::{SignIn, Waiting};
+use super::machine::{Proof, SignIn, Waiting};
+use super::password::basic;
 use crate::net::{HttpAnswer, HttpRequest};
 use crate::problem::Problem;
 use crate::session::{Credential, Now};
@@ -43,21 +44,37 @@ impl SignIn {
             claimed_address: Some(self.soap_address.clone()),
             entropy: Some(entropy.clone()),
         };
-        let port = self.known.ticket_port.clone().unwrap_or_default();
-        let cookie = self
-            .known
-            .cookie
-            .as_ref()
-            .map(|cookie| cookie.as_str())
-            .unwrap_or_default();
-        let cookie = format!("{COOKIE_NAME}={cookie}");
+        let ways = self.known.ways.as_ref();
+        let (port, header) = match &self.known.proof {
+            Some(Proof::Card(cookie)) => {
+                let port = ways.and_then(|ways| ways.card.clone());
+                (
+                    port,
+                    ("cookie", format!("{COOKIE_NAME}={}", cookie.as_str())),
+                )
+            }
+            Some(Proof::Password(password)) => {
+                let port = ways.and_then(|ways| ways.password.clone());
+                (
+                    port,
+                    ("authorization", basic(self.address.as_str(), password)),
+                )
+            }
+            None => (None, ("cookie", String::new())),
+        };
+        let Some(port) = port else {
+            return self.fail(Fault::TicketInvalid.into());
+        };
         let request = HttpRequest::post(port, CONTENT_TYPE_SOAP, request.to_xml())
             .header("soapaction", format!("\"{ACTION_ISSUE}\""))
-            .header("cookie", cookie);
+            .header(header.0, header.1);
         self.request(waiting(entropy), request);
     }
 
     pub(super) fn user_ticket(&mut self, answer: &HttpAnswer, entropy: &Entropy) {
+        if self.password_missed(answer) {
+            return;
+        }
         match WebTicket::from_response(&answer.body, Some(entropy)) {
             Ok(ticket) if answer.status == 200 => {
                 self.known.user_ticket = Some(ticket);
@@ -68,10 +85,15 @@ impl SignIn {
     }
 
     pub(super) fn cert_ticket(&mut self, now: Now, answer: &HttpAnswer, entropy: &Entropy) {
+        if self.password_missed(answer) {
+            return;
+        }
         let ticket = match WebTicket::from_response(&answer.body, Some(entropy)) {
             Ok(ticket) if answer.status == 200 => ticket,
             _ => return self.refused(answer),
         };
+        // The last ticket: nothing more has to be proven.
+        self.known.proof = None;
         // A fresh key for each sign-in: it never leaves this process and never touches a disk.
         let Some((key, csr_der)) = fresh_request(self.address.as_str()) else {
             return self.fail(Fault::SignInRefused.into());
@@ -111,7 +133,6 @@ impl SignIn {
             return self.fail(Problem::new(Fault::ClockWrong));
         }
         self.waiting = Waiting::Ended;
-        self.known.cookie = None;
         let credential = Credential::new(certificate, key, Arc::clone(&self.roots));
         self.outputs.push(Output::Credential(Arc::new(credential)));
     }

@@ -47,6 +47,8 @@ pub(super) struct Rig {
     /// Answers of the card listener, in order; without one it gives the token.
     pub(super) card_answers: Vec<Result<HttpAnswer, CardTrouble>>,
     pub(super) by_srv: bool,
+    /// The password that policy lets the person use.
+    pub(super) password: Option<&'static str>,
     pub(super) date: Option<&'static str>,
     pub(super) stages: Vec<&'static str>,
     pub(super) verifies: usize,
@@ -136,6 +138,7 @@ impl Rig {
             cards: seen(&[card("alice", false)]),
             card_answers: Vec::new(),
             by_srv: false,
+            password: None,
             date: None,
             stages: Vec::new(),
             verifies: 0,
@@ -332,10 +335,10 @@ impl Rig {
                     &[("set-cookie", "RPSAuth=c29tZQ; Secure; HttpOnly")],
                     "",
                 )
-            } else if url == format!("{WEB_TICKET}/mex") {
+            } else if url.starts_with(&format!("{WEB_TICKET}/mex?sipuri=alice@contoso.test")) {
                 let mex = WebTicketMex {
                     passive: Some(format!("{WEB_TICKET}/Passive")),
-                    win_negotiate: None,
+                    win_negotiate: self.password.map(|_| format!("{WEB_TICKET}/Password")),
                 };
                 answer(200, &[], mex.to_xml())
             } else if url == format!("{STS}/mex") {
@@ -352,6 +355,13 @@ impl Rig {
             } else if url == format!("{WEB_TICKET}/Passive") {
                 assert_eq!(has("cookie").unwrap().1, "RPSAuth=c29tZQ");
                 self.ticket(&request.body)
+            } else if url == format!("{WEB_TICKET}/Password") {
+                let expected = super::password::basic("alice@contoso.test", self.password.unwrap());
+                if has("authorization").unwrap().1 == expected {
+                    self.ticket(&request.body)
+                } else {
+                    answer(401, &[("www-authenticate", "Basic")], "")
+                }
             } else if url.ends_with("/WebTicket_Proof") {
                 self.certificate(&request.body)
             } else {

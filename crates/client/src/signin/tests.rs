@@ -250,6 +250,49 @@ fn late_and_foreign_inputs_change_nothing() {
     );
 }
 
+#[test]
+fn a_person_whose_policy_allows_it_is_asked_for_a_password() {
+    let mut rig = Rig::new();
+    rig.password = Some("Grüße aus Málaga");
+    rig.cards = CardsSeen::default();
+    rig.begin();
+    assert_eq!(rig.stages.last(), Some(&"Waiting for your password"));
+    assert!(!rig.watching);
+    let outputs = rig.machine.typed_password("wrong").unwrap();
+    rig.run(outputs);
+    assert_eq!(rig.stages.last(), Some(&"Waiting for your password"));
+    assert!(rig.failed.is_none());
+    let outputs = rig.machine.typed_password("Grüße aus Málaga").unwrap();
+    rig.run(outputs);
+    assert!(rig.done, "{:?}", rig.failed);
+    assert_eq!(rig.verifies, 0);
+}
+
+#[test]
+fn a_card_that_fits_comes_before_the_password() {
+    let mut rig = Rig::new();
+    rig.password = Some("Grüße aus Málaga");
+    rig.begin();
+    assert_eq!(rig.stages.last(), Some(&"Waiting for your PIN"));
+    assert!(
+        rig.machine
+            .typed_password("x")
+            .unwrap_err()
+            .is(Fault::NotNow)
+    );
+    rig.pin("407316");
+    assert!(rig.done);
+}
+
+#[test]
+fn a_card_only_person_is_never_asked_for_a_password() {
+    let mut rig = Rig::new();
+    rig.cards = CardsSeen::default();
+    rig.begin();
+    assert!(rig.fault().is(Fault::NoReader));
+    assert!(!rig.stages.contains(&"Waiting for your password"));
+}
+
 mod discovery {
     use super::super::{Locate, Progress, Query};
     use super::*;

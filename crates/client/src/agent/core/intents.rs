@@ -69,6 +69,7 @@ impl Core {
         let outputs = match secret.kind {
             SecretKind::Pin => sign_in.typed_pin(&secret.value, secret.last_try),
             SecretKind::NewPin => sign_in.typed_new_pin(&secret.value),
+            SecretKind::Password => sign_in.typed_password(&secret.value),
         };
         match outputs {
             Ok(outputs) => {

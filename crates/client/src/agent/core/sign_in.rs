@@ -116,10 +116,7 @@ impl Core {
 
     fn show(&mut self, now: Now, stage: Stage) {
         // A renewal disturbs only for the PIN.
-        let asks = matches!(
-            stage,
-            Stage::InsertCard(_) | Stage::EnterPin(_) | Stage::ChangePin(_)
-        );
+        let asks = stage.asks();
         if !self.renewing || asks {
             self.stage(now, stage);
         } else {
