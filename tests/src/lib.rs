@@ -5,6 +5,7 @@
 
 pub mod dns;
 pub mod namespace;
+pub mod passwords;
 pub mod pcsc;
 pub mod person;
 pub mod process;

@@ -6,6 +6,7 @@
 
 use crate::dns::{NameServer, Zone};
 use crate::namespace::use_own_name_server;
+use crate::passwords::allow_passwords;
 use crate::process::eventually;
 use crate::server::{DOMAIN, HOST, succeeded};
 use crate::world::{World, in_a_world};
@@ -21,8 +22,6 @@ use std::time::{Duration, Instant};
 /// Events with the moment when each came.
 type Arrived = Vec<(Instant, Event)>;
 
-/// The group whose members may use a password.
-pub const PASSWORD_GROUP: &str = "passwords";
 /// How long a sign-in with everything around it may take.
 pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(30);
 /// How long anything else may take before a test gives up.
@@ -36,7 +35,7 @@ const LIBRARIES: [&str; 2] = ["purple", "libxml-2.0"];
 pub type Event = Vec<String>;
 
 /// Runs a test in a namespace in which foreign clients are served: names lead to the server, the
-/// legacy handshake is on, and the members of [`PASSWORD_GROUP`] may use a password.
+/// legacy handshake is on, and the members of [`crate::passwords::PASSWORD_GROUP`] may use a password.
 pub fn in_a_sipe_world(name: &str, body: impl FnOnce(&mut World) -> Result<()>) {
     in_a_world(name, |world| {
         let here = Ipv4Addr::LOCALHOST;
@@ -54,45 +53,10 @@ pub fn in_a_sipe_world(name: &str, body: impl FnOnce(&mut World) -> Result<()>) 
             .set_environment("LANYARD_SIP__LEGACY_TLS_DSK", "true");
         world.server.log_level("info,lanyard_server=debug");
         world.server.start()?;
-        world.server.must(&["group", "add", PASSWORD_GROUP])?;
-        world.server.must(&[
-            "policy",
-            "set",
-            "--group",
-            PASSWORD_GROUP,
-            "--card-required",
-            "no",
-            "--password-allowed",
-            "yes",
-        ])?;
+        allow_passwords(&world.server)?;
         build_driver(&world.folder)?;
         body(world)
     });
-}
-
-/// Adds a person who may use this password.
-///
-/// # Errors
-/// A verb failed.
-pub fn add_password_user(world: &World, address: &str, name: &str, password: &str) -> Result<()> {
-    world.add_user(address, &["--name", name])?;
-    world
-        .server
-        .must(&["group", "add-member", PASSWORD_GROUP, address])?;
-    set_password(world, address, password)
-}
-
-/// Sets a person's password.
-///
-/// # Errors
-/// The verb failed.
-pub fn set_password(world: &World, address: &str, password: &str) -> Result<()> {
-    let pipe = crate::process::SecretPipe::new(password)?;
-    let number = pipe.number().to_string();
-    world
-        .server
-        .must(&["user", "set-password", address, "--password-fd", &number])?;
-    Ok(())
 }
 
 fn driver_path(folder: &Path) -> PathBuf {

@@ -2,12 +2,10 @@
 //! A client that nobody here wrote: pidgin-sipe against the real server, beside our own.
 
 use anyhow::{Context, Result};
+use lanyard_tests::passwords::{PASSWORD_GROUP, add_password_user, set_password};
 use lanyard_tests::person::{Person, Watch};
 use lanyard_tests::process::eventually;
-use lanyard_tests::sipe::{
-    EVENT_LIMIT, Event, PASSWORD_GROUP, SIGN_IN_LIMIT, Sipe, add_password_user, in_a_sipe_world,
-    set_password,
-};
+use lanyard_tests::sipe::{EVENT_LIMIT, Event, SIGN_IN_LIMIT, Sipe, in_a_sipe_world};
 use lanyard_tests::world::World;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -25,13 +23,13 @@ const SIPE_WAITS: Duration = Duration::from_secs(1);
 
 /// Erin at SIPE.
 fn erin(world: &World) -> Result<Sipe> {
-    add_password_user(world, ERIN, "Erin Example", ERIN_PASSWORD)?;
+    add_password_user(&world.server, ERIN, "Erin Example", ERIN_PASSWORD)?;
     Sipe::sign_in(world, ERIN, ERIN_PASSWORD)
 }
 
 /// Fred at SIPE.
 fn fred(world: &World) -> Result<Sipe> {
-    add_password_user(world, FRED, "Fred Förster", FRED_PASSWORD)?;
+    add_password_user(&world.server, FRED, "Fred Förster", FRED_PASSWORD)?;
     Sipe::sign_in(world, FRED, FRED_PASSWORD)
 }
 
@@ -86,7 +84,7 @@ fn sipe_finds_the_server_signs_in_and_sees_its_contacts() {
             let mut first = erin(world)?;
             assert_eq!(world.sessions()?, [ERIN]);
             first.command(&format!("add {FRED} Friends"))?;
-            add_password_user(world, FRED, "Fred Förster", FRED_PASSWORD)?;
+            add_password_user(&world.server, FRED, "Fred Förster", FRED_PASSWORD)?;
             first.wait_for_buddies("Fred is a contact", |list| buddy(list, FRED).is_some())?;
             first.sign_off()?;
             eventually("the session is over", EVENT_LIMIT, || {
@@ -270,9 +268,9 @@ fn sipe_and_our_client_share_one_contact_list() {
         world
             .server
             .must(&["group", "add-member", PASSWORD_GROUP, ALICE])?;
-        set_password(world, ALICE, "alice has a password too")?;
-        add_password_user(world, FRED, "Fred Förster", FRED_PASSWORD)?;
-        add_password_user(world, ERIN, "Erin Example", ERIN_PASSWORD)?;
+        set_password(&world.server, ALICE, "alice has a password too")?;
+        add_password_user(&world.server, FRED, "Fred Förster", FRED_PASSWORD)?;
+        add_password_user(&world.server, ERIN, "Erin Example", ERIN_PASSWORD)?;
         person.sign_in(ALICE_PIN)?;
         let mut sipe = Sipe::sign_in(world, ALICE, "alice has a password too")?;
 
@@ -316,10 +314,10 @@ fn sipe_is_refused_for_a_card_required_person_with_every_password() {
     in_a_sipe_world(
         "sipe_is_refused_for_a_card_required_person_with_every_password",
         |world| {
-            add_password_user(world, ERIN, "Erin Example", ERIN_PASSWORD)?;
+            add_password_user(&world.server, ERIN, "Erin Example", ERIN_PASSWORD)?;
             // Alice has a password from earlier days, and needs a card.
             world.add_user(ALICE, &[])?;
-            set_password(world, ALICE, "alice had a password")?;
+            set_password(&world.server, ALICE, "alice had a password")?;
             for password in ["alice had a password", "a guess"] {
                 let mut sipe = Sipe::start(world, ALICE, password)?;
                 sipe.expect("a refusal", SIGN_IN_LIMIT, |e| e[0] == "connection-error")?;

@@ -5,6 +5,7 @@
 mod cards;
 mod clocks;
 mod crash;
+mod passwords;
 mod roster;
 mod secrecy;
 mod sip;
