@@ -350,6 +350,7 @@ mod tests {
         MessageView {
             id: id.to_owned(),
             with: "bob@contoso.test".parse().unwrap(),
+            name: "Bob".to_owned(),
             mine: true,
             text: text.to_owned(),
             at: datetime!(2026-11-22 15:00 UTC),

@@ -351,6 +351,9 @@ pub struct MessageView {
     pub id: String,
     /// The other person.
     pub with: SignInAddress,
+    /// The best name that is known for the other person; empty in records of earlier versions.
+    #[serde(default)]
+    pub name: String,
     /// Written by the person of this session.
     pub mine: bool,
     /// The text.

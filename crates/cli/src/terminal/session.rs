@@ -331,7 +331,7 @@ impl Terminal {
     }
 
     pub(super) fn message(&mut self, message: &MessageView) {
-        let name = self.name(&message.with);
+        let name = self.name_in(message);
         if self.printed.insert(message.id.clone()) {
             if !message.mine {
                 self.typing = None;
@@ -345,6 +345,14 @@ impl Terminal {
         } else if let Delivery::NotDelivered { reason } = &message.delivery {
             let line = words::undelivered(reason, self.screen.style);
             self.screen.line(&line);
+        }
+    }
+
+    /// The name in the list, else the one that came with the message.
+    pub(super) fn name_in(&self, message: &MessageView) -> String {
+        match self.contacts.contains_key(&message.with) || message.name.is_empty() {
+            true => self.name(&message.with),
+            false => message.name.clone(),
         }
     }
 

@@ -305,7 +305,7 @@ impl Terminal {
     pub(super) fn replied(&mut self, body: ReplyBody) -> Option<Leave> {
         if let Some(messages) = &body.messages {
             for message in messages {
-                let name = self.name(&message.with);
+                let name = self.name_in(message);
                 for line in words::message(message, &name, self.screen.style) {
                     self.screen.line(&line);
                 }

@@ -221,6 +221,7 @@ mod tests {
         let mut said = MessageView {
             id: "1".into(),
             with: "bob@contoso.test".parse().unwrap(),
+            name: "Bob Bauer".into(),
             mine: false,
             text: "Grüße 🏯\nsecond line\u{1b}[2J".into(),
             at: datetime!(2026-11-22 10:02 UTC),

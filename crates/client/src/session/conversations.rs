@@ -14,7 +14,7 @@ use super::dialog::Dialog;
 use super::registration::diagnosed;
 use super::{Action, Now, Purpose, Session, Token, fresh_id};
 use crate::address::SignInAddress;
-use crate::problem::Problem;
+use crate::problem::{Problem, printable};
 use crate::view::{Delivery, MessageView};
 
 /// Longest text of one message, in bytes.
@@ -131,6 +131,7 @@ impl Session {
         let view = MessageView {
             id: fresh_id(),
             with: to.clone(),
+            name: self.name_of(&uri),
             mine: true,
             text: text.to_owned(),
             at: now.wall,
@@ -306,10 +307,7 @@ impl Session {
     }
 
     fn undelivered(&self, status: u16, answer: Option<&Message>, uri: &PersonUri) -> Problem {
-        let name = self
-            .roster
-            .name(uri)
-            .unwrap_or_else(|| uri.address().to_owned());
+        let name = self.name_of(uri);
         if let Some(problem) = answer.and_then(diagnosed)
             && !problem.is(Fault::SignInRefused)
         {
@@ -327,6 +325,27 @@ impl Session {
         }
     }
 
+    /// The best name that is known for somebody: from the list, else as they call themselves.
+    fn name_of(&self, uri: &PersonUri) -> String {
+        let known = self
+            .roster
+            .name(uri)
+            .or_else(|| self.names.get(uri).cloned());
+        known.unwrap_or_else(|| uri.address().to_owned())
+    }
+
+    /// Keeps how somebody calls themselves, for those who are not in the list.
+    pub(super) fn learn_name(&mut self, uri: &PersonUri, message: &Message) {
+        let from = message.from_addr();
+        let Some(name) = from.as_ref().and_then(|from| from.display()) else {
+            return;
+        };
+        let name = printable(&name);
+        if !name.is_empty() && self.names.len() < DIALOGS_MAX {
+            self.names.insert(uri.clone(), name);
+        }
+    }
+
     /// A message of somebody else, for the faces and the history.
     pub(super) fn received_text(&mut self, uri: &PersonUri, text: String, at: OffsetDateTime) {
         let Ok(with) = uri.address().parse() else {
@@ -335,6 +354,7 @@ impl Session {
         let view = MessageView {
             id: fresh_id(),
             with,
+            name: self.name_of(uri),
             mine: false,
             text,
             at,

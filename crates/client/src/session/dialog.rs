@@ -127,10 +127,7 @@ impl Dialog {
                 Name::Via,
                 format!("SIP/2.0/TLS {};branch=z9hG4bK{}", me.local, fresh_id()),
             )
-            .with(
-                Name::From,
-                format!("<{}>;tag={};epid={}", me.uri.sip(), self.local_tag, me.epid),
-            )
+            .with(Name::From, me.from(&self.local_tag))
             .with(Name::To, to)
             .with(Name::MaxForwards, MAX_FORWARDS)
             .with(Name::CallId, &self.call_id)

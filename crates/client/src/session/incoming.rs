@@ -74,6 +74,7 @@ impl Session {
         let Some(dialog) = Dialog::answering(&with, request) else {
             return self.answer(now, request, 400);
         };
+        self.learn_name(&with, request);
         let tag = dialog.local_tag().to_owned();
         self.conversations.establish(dialog);
         self.answer_invite(now, request, Some(&tag));
@@ -116,6 +117,7 @@ impl Session {
             Some(text) => {
                 self.answer(now, request, 200);
                 self.typing(&with, false);
+                self.learn_name(&with, request);
                 self.conversations
                     .prefer(request.call_id().unwrap_or_default());
                 self.received_text(&with, text, now.wall);

@@ -131,6 +131,8 @@ struct Me {
     local: String,
     /// Where others reach this endpoint.
     contact: String,
+    /// How the server calls this person; empty until it has said so.
+    name: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +186,8 @@ pub struct Session {
     last_sent: Option<Instant>,
     /// Who types at the moment.
     typing: HashSet<PersonUri>,
+    /// How people call themselves who are not in the list.
+    names: HashMap<PersonUri, String>,
     actions: Vec<Action>,
 }
 
@@ -213,6 +217,7 @@ impl Session {
             epid,
             local: "127.0.0.1:5061".to_owned(),
             contact: String::new(),
+            name: String::new(),
         };
         Ok(Self {
             me,
@@ -227,6 +232,7 @@ impl Session {
             conversations: Conversations::default(),
             last_sent: None,
             typing: HashSet::new(),
+            names: HashMap::new(),
             actions: Vec::new(),
         })
     }

@@ -45,6 +45,22 @@ impl Default for Call {
 }
 
 impl Me {
+    /// From, with the name that people read.
+    pub(super) fn from(&self, tag: &str) -> String {
+        let address = format!("<{}>;tag={tag};epid={}", self.uri.sip(), self.epid);
+        // Quotes and backslashes would need escapes that not every peer undoes.
+        let name: String = self
+            .name
+            .chars()
+            .filter(|c| !matches!(c, '"' | '\\'))
+            .collect();
+        if name.is_empty() {
+            address
+        } else {
+            format!("\"{name}\" {address}")
+        }
+    }
+
     /// The header lines that every request begins with.
     pub(super) fn request(
         &self,

@@ -217,6 +217,7 @@ impl Session {
         if let Some(categories) = data.categories
             && self.publisher.read(&categories)
         {
+            self.me.name = self.publisher.own().name;
             self.actions.push(Action::Own(self.publisher.own()));
         }
     }
