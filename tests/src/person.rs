@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A person at a computer of their own: a HOME, XDG folders, and the `lanyard` program.
 
-use crate::process::{Running, SecretPipe, program, run_limited};
+use crate::process::{Running, SecretPipe, eventually, program, run_limited};
 use crate::server::{HOST, Server, succeeded};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -261,12 +261,16 @@ impl Person {
         self.must(&["sign-in", &self.address], &[("--pin-fd", pin)])
     }
 
-    /// Follows the session's events.
+    /// Follows the session's events; returns when the current state, which comes first, is there.
     ///
     /// # Errors
-    /// `lanyard watch` cannot be started.
+    /// `lanyard watch` cannot be started, or there is no session's process to watch.
     pub fn watch(&self) -> Result<Watch> {
-        Watch::start(self.lanyard(&["watch"]))
+        let watch = Watch::start(self.lanyard(&["watch"]))?;
+        eventually("the current state", COMMAND_LIMIT, || {
+            (!watch.all().is_empty()).then_some(())
+        })?;
+        Ok(watch)
     }
 
     /// Sends a message.

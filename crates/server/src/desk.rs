@@ -5,11 +5,11 @@ use crate::app::App;
 use crate::sessions::{SessionEnd, SessionSelector};
 use crate::web::Web;
 use crate::web::http::Peer as HttpPeer;
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::Router;
 use lanyard_authority::audit::{Action, AuditEntry, AuditLog};
 use lanyard_authority::{
     Actor, CardGuid, CardOrder, IssuedCard, Person, Registry, SerialSeed, Status,
@@ -25,7 +25,9 @@ use time::OffsetDateTime;
 
 /// The handlers of the enrolment interface.
 pub fn router(web: &Arc<Web>) -> Router {
-    let desk = Arc::new(Desk { app: Arc::clone(&web.app) });
+    let desk = Arc::new(Desk {
+        app: Arc::clone(&web.app),
+    });
     lanyard_enrol::router(desk).layer(middleware::from_fn(tell_peer))
 }
 
@@ -102,7 +104,9 @@ impl EnrolmentDesk for Desk {
         let code = attempt.refusal.fault().code();
         tracing::info!(peer = %attempt.peer, %code, "enrolment refused");
         // Strangers may not fill the trail: only what names a person of ours is written down.
-        let Some(address) = attempt.address else { return };
+        let Some(address) = attempt.address else {
+            return;
+        };
         if self.app.directory.load().by_address(address).is_none() {
             return;
         }
@@ -138,10 +142,13 @@ fn issue(app: &App, order: EnrolmentOrder, now: OffsetDateTime) -> Result<Issued
         approver: Actor::System("one-time-code".into()),
     };
     let seeds = [draw()?, draw()?];
-    let issued = app.authority.issue_card(card_order, seeds, order.status, now).map_err(|error| {
-        tracing::error!(%error, "a card could not be enrolled");
-        DeskError::from(&error)
-    })?;
+    let issued = app
+        .authority
+        .issue_card(card_order, seeds, order.status, now)
+        .map_err(|error| {
+            tracing::error!(%error, "a card could not be enrolled");
+            DeskError::from(&error)
+        })?;
     let mut keep = vec![issued.certificate.serial()];
     keep.extend(issued.authentication.iter().map(Certificate::serial));
     supersede(app, account, &order.card.guid, &keep, requester, now);
@@ -167,21 +174,34 @@ fn supersede(
         }
     };
     let own = |row: &lanyard_authority::CertificateRow| {
-        row.account.as_ref().is_some_and(|sid| sid.as_str() == account.id.as_str())
+        row.account
+            .as_ref()
+            .is_some_and(|sid| sid.as_str() == account.id.as_str())
     };
-    let earlier = rows.iter().any(|row| row.status == Status::Active && !keep.contains(&row.serial));
+    let earlier = rows
+        .iter()
+        .any(|row| row.status == Status::Active && !keep.contains(&row.serial));
     if !earlier || !rows.iter().all(own) {
         return;
     }
     match app.authority.supersede_card(card, keep, by, now) {
         Ok(withdrawn) => {
-            let serials = withdrawn.certificates.iter().map(|row| row.serial.to_string()).collect();
-            app.sessions().end(&SessionSelector::Certificates(serials), SessionEnd::CardRevoked);
+            let serials = withdrawn
+                .certificates
+                .iter()
+                .map(|row| row.serial.to_string())
+                .collect();
+            app.sessions().end(
+                &SessionSelector::Certificates(serials),
+                SessionEnd::CardRevoked,
+            );
             if let Err(error) = app.authority.make_crl(now) {
                 tracing::error!(%error, "the revocation list could not be made");
             }
         }
-        Err(error) => tracing::error!(%error, "earlier certificates of a card could not be withdrawn"),
+        Err(error) => {
+            tracing::error!(%error, "earlier certificates of a card could not be withdrawn")
+        }
     }
 }
 

@@ -275,6 +275,7 @@ fn hub(app: &Arc<App>, config: &Config) -> Result<Arc<SipCore>, WireError> {
         .first()
         .map_or(host, |domain| domain.as_str());
     let mut hub_config = HubConfig::new(host, domain, seed);
+    hub_config.explain = crate::sip::words::explain;
     hub_config.port = config.sip_port();
     hub_config.domains = config
         .server

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One SIP connection: frames in, signatures checked, to the hub; effects out, signed.
 
-use super::core::{Outgoing, SipCore};
+use super::core::{DRAINED_AT, Outgoing, SipCore};
 use super::signin::{self, SignedIn, SipShared};
 use crate::listener::stopped;
 use lanyard_presence::{ConnectionId, Registration};
@@ -156,6 +156,9 @@ impl Connection {
                         }
                     }
                     self.flush().await?;
+                    if outgoing.len() <= DRAINED_AT {
+                        self.core.drained(self.id);
+                    }
                     if close {
                         return Err(Ended::Told);
                     }

@@ -17,6 +17,10 @@ use tokio::sync::mpsc;
 /// Messages that may wait for one connection. A client that reads so slowly that more would wait is
 /// disconnected: its watchers' states are lost with it, its peers learn that a message failed.
 pub const OUTGOING_MAX: usize = 2_048;
+/// With this many waiting, presence is held back for the connection: it gets the newest state later.
+pub const CONGESTED_AT: usize = OUTGOING_MAX / 2;
+/// With no more than this many waiting, presence goes out again.
+pub const DRAINED_AT: usize = OUTGOING_MAX / 4;
 /// How often the hub looks at its timers.
 pub const TICK_MS: u64 = 100;
 
@@ -42,6 +46,8 @@ pub struct SipCore {
 struct Link {
     outgoing: mpsc::Sender<Outgoing>,
     session: Option<LiveSession>,
+    /// The hub holds back presence for it.
+    is_congested: bool,
 }
 
 /// A session and the moment its certificate ends.
@@ -101,6 +107,7 @@ impl SipCore {
             Link {
                 outgoing,
                 session: None,
+                is_congested: false,
             },
         );
         (id, receiver)
@@ -139,7 +146,20 @@ impl SipCore {
 
     /// A signed REGISTER.
     pub fn register(self: &Arc<Self>, registration: &Registration, message: &Message) {
-        self.with_hub(|hub| hub.register(now(), registration, message));
+        self.with_hub(|hub| {
+            // A session that was ended since it was admitted registers nothing. Whoever ends one
+            // takes it away first and tells the hub second, under the lock that is held here.
+            let links = held(&self.links);
+            let live = links
+                .get(&registration.connection)
+                .is_some_and(|l| l.session.is_some());
+            drop(links);
+            if live {
+                hub.register(now(), registration, message)
+            } else {
+                Effects::default()
+            }
+        });
     }
 
     /// Any other signed message.
@@ -199,13 +219,24 @@ impl SipCore {
 
     fn end_connections(self: &Arc<Self>, ids: &[ConnectionId], reason: &EndReason) {
         for id in ids {
-            self.with_hub(|hub| hub.end_sessions(now(), &SessionFilter::Connection(*id), reason));
-            let mut links = held(&self.links);
-            if let Some(link) = links.get_mut(id) {
+            if let Some(link) = held(&self.links).get_mut(id) {
                 link.session = None;
-                // A connection that never registered has nothing to say good-bye to.
+            }
+            self.with_hub(|hub| hub.end_sessions(now(), &SessionFilter::Connection(*id), reason));
+            // A connection that never registered has nothing to say good-bye to.
+            if let Some(link) = held(&self.links).get(id) {
                 let _ = link.outgoing.try_send(Outgoing::Close);
             }
+        }
+    }
+
+    /// The connection's task has sent most of what waited.
+    pub fn drained(self: &Arc<Self>, id: ConnectionId) {
+        let was = held(&self.links)
+            .get_mut(&id)
+            .is_some_and(|link| std::mem::take(&mut link.is_congested));
+        if was {
+            self.with_hub(|hub| hub.drained(now(), id));
         }
     }
 
@@ -214,16 +245,26 @@ impl SipCore {
         let mut hub = held(&self.hub);
         let effects = call(&mut hub);
         if !effects.is_empty() {
-            self.carry_out(effects);
+            for id in self.carry_out(effects) {
+                hub.congested(id);
+            }
         }
     }
 
-    fn carry_out(self: &Arc<Self>, effects: Effects) {
+    /// Hands out effects; gives the connections whose queue has just become long.
+    fn carry_out(self: &Arc<Self>, effects: Effects) -> Vec<ConnectionId> {
         let mut links = held(&self.links);
+        let mut congested = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Send { to, message } => post(&mut links, to, Outgoing::Message(message)),
-                Effect::Close { connection } => post(&mut links, connection, Outgoing::Close),
+                Effect::Send { to, message } => {
+                    if post(&mut links, to, Outgoing::Message(message)) {
+                        congested.push(to);
+                    }
+                }
+                Effect::Close { connection } => {
+                    post(&mut links, connection, Outgoing::Close);
+                }
                 Effect::Load { person } => {
                     let core = Arc::clone(self);
                     self.runtime.spawn_blocking(move || {
@@ -243,12 +284,16 @@ impl SipCore {
                 }
             }
         }
+        congested
     }
 }
 
-/// Puts something into a connection's queue; a queue that is full costs the connection.
-fn post(links: &mut HashMap<ConnectionId, Link>, to: ConnectionId, what: Outgoing) {
-    let Some(link) = links.get(&to) else { return };
+/// Puts something into a connection's queue; a queue that is full costs the connection. True when it
+/// has just become so long that presence should be held back.
+fn post(links: &mut HashMap<ConnectionId, Link>, to: ConnectionId, what: Outgoing) -> bool {
+    let Some(link) = links.get_mut(&to) else {
+        return false;
+    };
     if let Err(mpsc::error::TrySendError::Full(_)) = link.outgoing.try_send(what) {
         tracing::warn!(
             connection = to.0,
@@ -256,7 +301,12 @@ fn post(links: &mut HashMap<ConnectionId, Link>, to: ConnectionId, what: Outgoin
         );
         // Dropping the sender ends the connection's task, which then reports the loss.
         links.remove(&to);
+        return false;
     }
+    let waiting = OUTGOING_MAX.saturating_sub(link.outgoing.capacity());
+    let turned = waiting >= CONGESTED_AT && !link.is_congested;
+    link.is_congested |= turned;
+    turned
 }
 
 fn reason(fault: lanyard_fault::Fault, event: EndEvent) -> EndReason {

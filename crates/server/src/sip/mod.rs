@@ -5,3 +5,4 @@ pub mod connection;
 pub mod core;
 pub mod people;
 pub mod signin;
+pub mod words;
