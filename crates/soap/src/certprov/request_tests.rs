@@ -398,3 +398,37 @@ fn certificate_requests_have_a_largest_size() {
         CertProvError::Value("BinarySecurityToken")
     );
 }
+
+/// The whole of one certificate request as pidgin-sipe sent it (`testdata/sipe`): what it derived
+/// from both entropies is what the server derives, and what it signed is what the server checks.
+#[test]
+fn the_proof_of_an_independent_client_holds() {
+    let asked = TicketRequest::parse(include_str!("../../testdata/sipe/ticket-request.xml"));
+    let asked = asked.unwrap();
+    assert_eq!(asked.applies_to, SERVICE);
+    let answer = include_str!("../../testdata/sipe/ticket-answer.xml");
+    let (_, secret) = answer.split_once("<wst:BinarySecret").unwrap();
+    let (_, secret) = secret.split_once('>').unwrap();
+    let (secret, _) = secret.split_once('<').unwrap();
+    let server = Entropy::from_base64(secret).unwrap();
+    let key = ProofKey::derive(&asked.entropy.unwrap(), &server);
+
+    let request = CertRequest::parse(include_str!("../../testdata/sipe/certificate-request.xml"));
+    let request = request.unwrap();
+    assert_eq!(request.entity().as_str(), "erin@contoso.test");
+    let saml = saml("erin@contoso.test", &key);
+    let opened = ring()
+        .verifier()
+        .web_ticket(saml.assertion(), &audience(), NOW);
+    let claims = opened.unwrap();
+    let signed_at = datetime!(2026-11-22 16:59:08 UTC);
+    assert!(request.verify_proof(&claims, signed_at).is_ok());
+
+    let other = ProofKey::from_bytes([1; 32]);
+    let saml = self::saml("erin@contoso.test", &other);
+    let opened = ring()
+        .verifier()
+        .web_ticket(saml.assertion(), &audience(), NOW);
+    let refused = request.verify_proof(&opened.unwrap(), signed_at);
+    assert!(matches!(refused, Err(ProofError::Signature)));
+}
