@@ -193,6 +193,13 @@ static void *request_action(const char *title, const char *first, const char *se
 
 static PurpleRequestUiOps request_ops = { .request_action = request_action };
 
+static void asked_to_add(PurpleAccount *to, const char *who, const char *id, const char *alias, const char *text)
+{
+	event("asked-to-add", who, shown(alias), NULL);
+}
+
+static PurpleAccountUiOps account_ops = { .request_add = asked_to_add };
+
 static void debug_print(PurpleDebugLevel level, const char *category, const char *text)
 {
 	fprintf(stderr, "%s: %s", category ? category : "-", text);
@@ -474,6 +481,7 @@ static int start(const char *home, const char *ca_dir)
 	purple_conversations_set_ui_ops(&conversation_ops);
 	purple_notify_set_ui_ops(&notify_ops);
 	purple_request_set_ui_ops(&request_ops);
+	purple_accounts_set_ui_ops(&account_ops);
 	purple_plugins_add_search_path(PLUGIN_DIR);
 	/* Chain and name of the server are verified, against this authority alone. */
 	purple_certificate_add_ca_search_path(ca_dir);

@@ -51,7 +51,6 @@ pub fn in_a_sipe_world(name: &str, body: impl FnOnce(&mut World) -> Result<()>) 
         world
             .server
             .set_environment("LANYARD_SIP__LEGACY_TLS_DSK", "true");
-        world.server.log_level("info,lanyard_server=debug");
         world.server.start()?;
         allow_passwords(&world.server)?;
         build_driver(&world.folder)?;
@@ -208,6 +207,13 @@ impl Sipe {
         self.expect(&event.join(" "), EVENT_LIMIT, |e| {
             e.len() >= event.len() && e.iter().zip(event).all(|(is, wanted)| is == wanted)
         })
+    }
+
+    /// How many events fit so far.
+    #[must_use]
+    pub fn count(&self, fits: impl Fn(&[String]) -> bool) -> usize {
+        let list = self.events.0.lock();
+        list.map_or(0, |list| list.iter().filter(|(_, e)| fits(e)).count())
     }
 
     /// The contacts as the client shows them: address, group, status, on or off line, name.

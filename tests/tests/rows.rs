@@ -184,6 +184,22 @@ fn row_d_delete_my_sign_in_info_leaves_no_trace_on_the_disk() {
             if !removed.contains("history") && !removed.to_lowercase().contains("removed") {
                 bail!("it does not say what was removed: {removed}");
             }
+            // On-line, the chat certificate goes as well.
+            let trail = world.server.json(&["audit", "show"])?;
+            let trail = trail.as_array().cloned().unwrap_or_else(|| {
+                trail["events"]
+                    .as_array()
+                    .or(trail["rows"].as_array())
+                    .cloned()
+                    .unwrap_or_default()
+            });
+            let withdrawn = trail.iter().any(|row| {
+                let row = row.to_string();
+                row.contains("certificate.revoked") && row.contains("ChatUser")
+            });
+            if !withdrawn {
+                bail!("the chat certificate was not withdrawn: {trail:?}");
+            }
             let left = traces(&alice)?;
             if !left.is_empty() {
                 bail!("left on the disk:\n{}", left.join("\n"));

@@ -211,6 +211,10 @@ fn sipe_and_our_client_talk_both_ways() {
             alice.send(ERIN, text)?;
             erin.expect(text, EVENT_LIMIT, |e| says(e, ALICE, text))?;
         }
+        // Rich text is reduced to what it says.
+        erin.command(&format!("im {ALICE} <b>bold</b> and <i>slanted</i>"))?;
+        let plain = "bold and slanted";
+        watch.expect(plain, EVENT_LIMIT, message(plain, ERIN))?;
         erin.command(&format!("typing {ALICE}"))?;
         watch.expect("Erin is typing", EVENT_LIMIT, |event| {
             event["event"] == "typing" && event["with"] == ERIN
@@ -362,4 +366,97 @@ fn sipe_that_vanishes_goes_off_line() {
         })?;
         Ok(())
     });
+}
+
+#[test]
+fn sipe_rings_beside_our_client_and_one_of_them_gets_the_message() {
+    in_a_sipe_world(
+        "sipe_rings_beside_our_client_and_one_of_them_gets_the_message",
+        |world| {
+            let mut erin = erin(world)?;
+            let (alice, mut watch) = alice(world)?;
+            world
+                .server
+                .must(&["group", "add-member", PASSWORD_GROUP, ALICE])?;
+            set_password(&world.server, ALICE, "alice has a password too")?;
+            let mut sipe = Sipe::sign_in(world, ALICE, "alice has a password too")?;
+            assert_eq!(world.sessions()?.iter().filter(|a| *a == ALICE).count(), 2);
+            erin.command(&format!("im {ALICE} who is first?"))?;
+            let arrived = |watch: &Watch, sipe: &Sipe| {
+                let ours = watch.all();
+                let ours = ours.iter().filter(|e| message("who is first?", ERIN)(e));
+                ours.count() + sipe.count(|e| says(e, ERIN, "who is first?"))
+            };
+            eventually("the message arrives", EVENT_LIMIT, || {
+                (arrived(&watch, &sipe) > 0).then_some(())
+            })?;
+            std::thread::sleep(SIPE_WAITS + AT_ONCE);
+            assert_eq!(arrived(&watch, &sipe), 1);
+            // Either of them can begin a conversation of its own.
+            sipe.command(&format!("im {ERIN} from one"))?;
+            erin.expect("from SIPE", EVENT_LIMIT, |e| says(e, ALICE, "from one"))?;
+            alice.send(ERIN, "from the other")?;
+            erin.expect("from our client", EVENT_LIMIT, |e| {
+                says(e, ALICE, "from the other")
+            })?;
+            // One of two endpoints goes; the person stays.
+            sipe.command("off")?;
+            sipe.expect("signed off", EVENT_LIMIT, |e| e[0] == "signed-off")?;
+            erin.command(&format!("close {ALICE}"))?;
+            erin.command(&format!("im {ALICE} still there?"))?;
+            let text = "still there?";
+            watch.expect(text, EVENT_LIMIT, message(text, ERIN))?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn sipe_is_asked_about_a_new_watcher_and_its_note_is_seen() {
+    in_a_sipe_world(
+        "sipe_is_asked_about_a_new_watcher_and_its_note_is_seen",
+        |world| {
+            let mut erin = erin(world)?;
+            let (alice, mut watch) = alice(world)?;
+            alice.must(&["contacts", "add", ERIN], &[])?;
+            erin.expect_event(&["asked-to-add", ALICE])?;
+            erin.command("status busy in a meeting until four")?;
+            watch.expect("the note", EVENT_LIMIT, |event| {
+                event["event"] == "contact"
+                    && event["address"] == ERIN
+                    && event["note"] == "in a meeting until four"
+            })?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn sipe_is_served_only_where_the_operator_asks_for_it_and_the_doctor_says_what_that_means() {
+    in_a_sipe_world(
+        "sipe_is_served_only_where_the_operator_asks_for_it_and_the_doctor_says_what_that_means",
+        |world| {
+            let words = "TLS 1.0 with RSA key transport";
+            let told = world.server.must(&["doctor"])?;
+            assert!(
+                told.contains("legacy sign-in") && told.contains(words),
+                "{told}"
+            );
+            let log = std::fs::read_to_string(world.server.log_file())?;
+            assert!(log.contains("WARN") && log.contains(words), "{log}");
+
+            add_password_user(&world.server, ERIN, "Erin Example", ERIN_PASSWORD)?;
+            world.server.stop()?;
+            world
+                .server
+                .set_environment("LANYARD_SIP__LEGACY_TLS_DSK", "false");
+            world.server.start()?;
+            let told = world.server.must(&["doctor"])?;
+            assert!(!told.contains("legacy sign-in"), "{told}");
+            let mut erin = Sipe::start(world, ERIN, ERIN_PASSWORD)?;
+            erin.expect("a refusal", SIGN_IN_LIMIT, |e| e[0] == "connection-error")?;
+            assert_eq!(world.sessions()?, Vec::<String>::new());
+            Ok(())
+        },
+    );
 }

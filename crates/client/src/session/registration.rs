@@ -92,7 +92,9 @@ impl Session {
         let request = self
             .me
             .register(&mut self.registration.call)
-            .with(Name::Expires, 0);
+            .with(Name::Expires, 0)
+            // The key is destroyed with the session: the server may withdraw its certificate.
+            .with("Lanyard-Chat-Key", "destroyed");
         self.registration.step = Step::SigningOut;
         self.send_request(now, request, Purpose::Register);
     }

@@ -263,9 +263,13 @@ impl Connection {
             Step::Challenge(reply) | Step::Continue(reply) => self.queue(reply),
             Step::Established { peer_chain } => self.established(message, peer_chain).await?,
             Step::Verified => match &self.signed_in {
-                Some(signed_in) => self
-                    .core
-                    .register(&signed_in.registration(self.id), message),
+                Some(signed_in) => {
+                    if signin::gives_chat_key_up(message) {
+                        signin::withdraw_chat_certificate(&self.shared, signed_in).await;
+                    }
+                    let registration = signed_in.registration(self.id);
+                    self.core.register(&registration, message);
+                }
                 None => self.queue(self.authenticator.challenge(message)),
             },
             Step::Refused(refusal) => {

@@ -5,12 +5,12 @@ use super::core::{LiveSession, SipCore};
 use crate::app::App;
 use crate::federation::standing::{self, Standing, StandingError};
 use crate::sessions::SessionInfo;
-use lanyard_authority::CertificateRow;
+use lanyard_authority::{Actor, CertificateRow};
 use lanyard_directory::SipAddress;
 use lanyard_fault::Fault;
 use lanyard_presence::{ConnectionId, PersonUri, Registration};
 use lanyard_sip::{Headers, Message, Name};
-use lanyard_x509::Certificate;
+use lanyard_x509::{Certificate, RevocationReason, Serial, Sid};
 use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,11 +32,18 @@ pub struct SipShared {
     pub message_bytes_max: usize,
 }
 
+/// Our own header on the last REGISTER of a session.
+const CHAT_KEY_HEADER: &str = "Lanyard-Chat-Key";
+/// Its value when the client has destroyed the key.
+const CHAT_KEY_DESTROYED: &str = "destroyed";
+
 /// A person on a connection.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
     address: SipAddress,
     person: PersonUri,
+    account: Sid,
+    chat: Serial,
 }
 
 impl SignedIn {
@@ -106,7 +113,34 @@ pub async fn admit(
     Ok(SignedIn {
         address: standing.account.sip_address.clone(),
         person,
+        account: row.account.clone().ok_or(Fault::ServerInternal)?,
+        chat: row.serial,
     })
+}
+
+/// Whether a client says with its last REGISTER that it has destroyed its chat key. Our own does at
+/// Sign Out, Exit and *Delete my sign-in info*.
+#[must_use]
+pub fn gives_chat_key_up(message: &Message) -> bool {
+    message.expires_secs() == Some(0)
+        && message
+            .headers_named(CHAT_KEY_HEADER)
+            .any(|value| value.eq_ignore_ascii_case(CHAT_KEY_DESTROYED))
+}
+
+/// Withdraws the chat certificate of a session whose client has destroyed the key.
+pub async fn withdraw_chat_certificate(shared: &Arc<SipShared>, who: &SignedIn) {
+    let (app, who) = (Arc::clone(&shared.app), who.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        let by = Actor::Person(who.account.clone());
+        let reason = RevocationReason::CessationOfOperation;
+        app.authority
+            .revoke(&who.chat, reason, by, OffsetDateTime::now_utc())
+            .map(|_| ())
+    });
+    if let Ok(Err(error)) = done.await {
+        tracing::error!(%error, "a chat certificate could not be withdrawn");
+    }
 }
 
 async fn check(
