@@ -85,6 +85,8 @@ fn run_inside(name: &str) -> Result<()> {
 /// A step failed.
 pub fn settle() -> Result<()> {
     must("ip", &["link", "set", "lo", "up"])?;
+    // The package makes this folder, but it is gone after a restart where no init makes it again.
+    let _ = std::fs::create_dir("/run/pcscd");
     if Path::new("/run/pcscd").is_dir() {
         must("mount", &["-t", "tmpfs", "tmpfs", "/run/pcscd"])?;
     }

@@ -13,8 +13,15 @@ pub enum Purpose {
     Test,
 }
 
-/// PC/SC: the headers to build with, the daemon, and the virtual reader.
-const PCSC: &[&str] = &["libpcsclite-dev", "pkg-config", "pcscd", "vsmartcard-vpcd"];
+/// PC/SC: the headers to build with, the daemon, and the virtual reader; and what brings the loopback
+/// of a network namespace up.
+const PCSC: &[&str] = &[
+    "libpcsclite-dev",
+    "pkg-config",
+    "pcscd",
+    "vsmartcard-vpcd",
+    "iproute2",
+];
 /// What building the independent card needs: its file system in C is read through libclang.
 const INDEPENDENT_CARD: &[&str] = &["gcc", "libc6-dev", "libclang-dev"];
 /// A chat client that nobody here wrote, and what its driver and its old TLS are built with.
@@ -33,9 +40,9 @@ const JUDGES: &[&str] = &[
     "openssl",
     "faketime",
     "tmux",
-    "iproute2",
     "procps",
     "curl",
+    "git",
     "gnutls-bin",
 ];
 
