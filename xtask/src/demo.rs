@@ -255,8 +255,8 @@ fn keep(story: &mut Story, pcscd: Option<Pcscd>, own_namespace: bool) -> Result<
     println!("  target/demo/as-alice sign-in {ALICE}   the PIN is {ALICE_NEW_PIN}");
     println!("  target/demo/as-bob open                            (his PIN is {BOB_PIN})");
     println!("  target/demo/as-alice card list");
-    println!("  target/demo/lanyard-server session list           the administrator's view");
-    println!("  target/demo/stop                                  ends it all");
+    println!("  target/demo/lanyard-server session list            the administrator's view");
+    println!("  target/demo/stop                                   ends it all");
     Ok(())
 }
 
@@ -311,6 +311,13 @@ fn stop_script(folder: &Path, people: &[Person], pids: &[u32]) -> Result<()> {
         let script = folder.join(script_name(&person.address));
         writeln!(text, "'{}' exit >/dev/null 2>&1", script.display())?;
     }
+    // A card daemon hides its environment from everybody; its lock holds its number.
+    let locks = folder.join("*/run/lanyard/cardd.lock");
+    writeln!(
+        text,
+        "for lock in {}; do kill \"$(cat \"$lock\")\" 2>/dev/null; done",
+        locks.display()
+    )?;
     for pid in pids {
         writeln!(text, "kill {pid} 2>/dev/null")?;
     }
