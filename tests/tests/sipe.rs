@@ -329,6 +329,11 @@ fn sipe_is_refused_for_a_card_required_person_with_every_password() {
             }
             let mut wrong = Sipe::start(world, ERIN, "not her password")?;
             wrong.expect("a refusal", SIGN_IN_LIMIT, |e| e[0] == "connection-error")?;
+            // Somebody else's name and password for her address.
+            add_password_user(&world.server, FRED, "Fred Förster", FRED_PASSWORD)?;
+            let mut other = Sipe::start(world, &format!("{ERIN},{FRED}"), FRED_PASSWORD)?;
+            other.expect("a refusal", SIGN_IN_LIMIT, |e| e[0] == "connection-error")?;
+            assert!(other.debug().contains("28901"));
             assert_eq!(world.sessions()?, Vec::<String>::new());
             Ok(())
         },

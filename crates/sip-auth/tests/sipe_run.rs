@@ -38,7 +38,7 @@ struct Recorded {
 fn messages() -> Vec<Recorded> {
     let mut all = Vec::new();
     let mut rest = MESSAGES;
-    let mut line = |rest: &mut &[u8]| {
+    let line = |rest: &mut &[u8]| {
         let end = rest.iter().position(|b| *b == b'\n')?;
         let (line, tail) = rest.split_at(end);
         *rest = &tail[1..];

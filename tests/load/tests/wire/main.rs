@@ -6,6 +6,7 @@ mod cards;
 mod clocks;
 mod crash;
 mod passwords;
+mod registration;
 mod roster;
 mod secrecy;
 mod sip;

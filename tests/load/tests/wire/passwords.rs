@@ -354,3 +354,52 @@ fn damaged_credentials_earn_nothing() {
         Ok(())
     });
 }
+
+#[test]
+fn bombs_and_nonsense_at_the_port_are_refused_at_once() {
+    in_a_deployment(
+        "passwords::bombs_and_nonsense_at_the_port_are_refused_at_once",
+        async |d| {
+            erin(d)?;
+            let hers = basic(ERIN, PASSWORD);
+            let mut web = Web::connect(&d.net).await?;
+            let endpoint = web.provisioning().await?;
+            let good = wanted(&endpoint, Some(ERIN), &Entropy::random()?)?.to_xml();
+            let entities: String = (1..40)
+                .map(|n| format!("<!ENTITY e{n} \"&e{};&e{};\">", n - 1, n - 1))
+                .collect();
+            let bomb = format!("<!DOCTYPE a [<!ENTITY e0 \"ha\">{entities}]><a>&e39;</a>");
+            let deep = "<a>".repeat(20_000) + &"</a>".repeat(20_000);
+            let wide = format!(
+                "<a {}/>",
+                (0..5_000)
+                    .map(|n| format!("x{n}=\"\" "))
+                    .collect::<String>()
+            );
+            for body in [
+                bomb,
+                deep,
+                wide,
+                good.replace("ws-trust/200512", "ws-trust/190001"),
+                good.replace(
+                    "schemas.xmlsoap.org/soap/envelope",
+                    "elsewhere.test/envelope",
+                ),
+                good.replace("RequestSecurityToken", "RequestSomethingElse"),
+                good.repeat(2),
+                String::new(),
+            ] {
+                let begun = Instant::now();
+                let headers = [
+                    ("Content-Type", "text/xml"),
+                    ("Authorization", hers.as_str()),
+                ];
+                let answer = web.post(PORT, &headers, &body).await?;
+                let start: String = body.chars().take(60).collect();
+                must_say(&start, &answer, 400, &["28903"])?;
+                assert!(begun.elapsed() < Duration::from_secs(1), "{start}");
+            }
+            Ok(())
+        },
+    );
+}
