@@ -21,6 +21,10 @@ fn tell(step: &Step) {
 
 fn must_end_well(setting: &Setting<'_>) -> Result<()> {
     let mut story = play(setting);
+    // `cargo xtask test` shows what was played, and over which way to the card.
+    let file = format!("story-{}.json", setting.card_path.word());
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+    std::fs::write(file, serde_json::to_string_pretty(&story.summary())?)?;
     if !story.is_ok() {
         let log = story
             .server

@@ -3,7 +3,8 @@
 
 use crate::run::{cargo, root, step};
 use crate::{setup, tidy};
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
 
 /// The tests need the server that also serves foreign clients. Every step names the feature, so that
 /// nothing is built twice.
@@ -34,11 +35,35 @@ pub fn run() -> Result<()> {
             .args(["build", "--workspace", "--bins", "--locked"])
             .args(FEATURES),
     )?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let stories = ["pcsc", "socket"].map(|way| (way, target.join(format!("tmp/story-{way}.json"))));
+    for (_, file) in &stories {
+        let _ = std::fs::remove_file(file);
+    }
     step(
         "tests",
         cargo()
             .args(["test", "--workspace", "--locked"])
             .args(FEATURES),
     )?;
+    for (way, file) in &stories {
+        show_story(way, file)?;
+    }
+    Ok(())
+}
+
+/// Prints what a test has played, so that a reader of the log sees over which way to the card.
+fn show_story(way: &str, file: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("the story over {way}"))?;
+    let summary: serde_json::Value = serde_json::from_str(&text)?;
+    let steps = summary["steps"].as_array().map_or(0, Vec::len);
+    println!(
+        "── story: card_path {}, ok {}, {steps} steps, revocation_to_end_ms {}",
+        summary["card_path"], summary["ok"], summary["revocation_to_end_ms"]
+    );
+    if summary["ok"] != true || summary["card_path"] != way {
+        bail!("the story over {way} did not end well");
+    }
     Ok(())
 }
