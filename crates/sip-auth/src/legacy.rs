@@ -97,7 +97,6 @@ impl InnerAcceptor for Acceptor {
             .map_err(|_| InnerTlsError::LegacyUnavailable)?;
         Ok(Box::new(Handshake {
             stream,
-            flights: 0,
             finished: false,
             clients: Arc::clone(&self.clients),
             time: Arc::clone(&self.time),
@@ -164,7 +163,6 @@ fn identity(host: &str) -> Result<(PKey<Private>, X509), ErrorStack> {
 
 struct Handshake {
     stream: SslStream<Memory>,
-    flights: u32,
     finished: bool,
     clients: Arc<dyn ClientCertVerifier>,
     time: Arc<dyn TimeProvider>,
@@ -187,10 +185,10 @@ impl InnerTls for Handshake {
             return Err(InnerTlsError::UnexpectedData);
         }
         let output = std::mem::take(&mut memory.output);
-        self.flights = self.flights.saturating_add(1);
         if self.finished {
             return Ok(output);
         }
+        // Only our first flight leaves the handshake unfinished.
         Ok(one_record(&output).unwrap_or(output))
     }
 
