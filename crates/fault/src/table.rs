@@ -100,6 +100,7 @@ faults! {
     SessionLost = 1505, "The connection to the server was lost.", "The client tries to reconnect; check the network.";
     SessionCertificateEnds = 1506, "The sign-in has reached its time limit.", "Sign in again with your card.";
     SessionEndedPolicy = 1507, "Your session was ended because your organisation no longer accepts a password for this account.", "Sign in with your card.";
+    SessionEndedPassword = 1508, "Your session was ended because your password was changed.", "Sign in with the new password.";
     // 1600: contacts and messages.
     MessageNotDelivered = 1601, "The message could not be delivered.", "The person may be offline; try again later.";
     PersonUnknown = 1602, "Nobody with this address is known here.", "Check the address.";

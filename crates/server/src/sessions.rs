@@ -49,6 +49,8 @@ pub enum SessionEnd {
     AccountDisabled,
     /// A password earned the session, and policy no longer accepts one.
     PolicyChanged,
+    /// A password earned the session, and there is a new one.
+    PasswordChanged,
     /// An administrator ended the session.
     ByAdministrator,
 }
@@ -61,6 +63,7 @@ impl SessionEnd {
             Self::CardRevoked => Fault::SessionEndedCardRevoked,
             Self::AccountDisabled => Fault::SessionEndedAccountDisabled,
             Self::PolicyChanged => Fault::SessionEndedPolicy,
+            Self::PasswordChanged => Fault::SessionEndedPassword,
             Self::ByAdministrator => Fault::SessionEndedByAdministrator,
         }
     }

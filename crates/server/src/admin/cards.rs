@@ -312,7 +312,7 @@ fn certificate_view(row: &CertificateRow) -> CertificateView {
     }
 }
 
-fn revoke_problem(error: RevokeError) -> Problem {
+pub(super) fn revoke_problem(error: RevokeError) -> Problem {
     match error {
         RevokeError::Registry(error) => error.into(),
         other => Problem::with(Fault::NotFound, other),

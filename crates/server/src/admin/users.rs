@@ -111,6 +111,7 @@ pub(super) fn set_password(
     desk.app
         .directory
         .change(|next| next.put_account(changed.clone()));
+    super::ways::withdraw_password_certificates(desk, &changed)?;
     Ok(Reply::User(view(&desk.app.directory.load(), &changed)))
 }
 

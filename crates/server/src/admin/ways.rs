@@ -3,11 +3,12 @@
 //! and why; and what a change of policy would close.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use lanyard_authority::{CertificateRow, ProfileName, Registry};
+use lanyard_authority::{CertificateRow, ProfileName, Registry, Status};
 use lanyard_directory::{Account, SipAddress, Snapshot};
 use lanyard_fault::Fault;
-use lanyard_x509::{Certificate, Sid};
+use lanyard_x509::{Certificate, RevocationReason, Sid};
 use time::OffsetDateTime;
 
 use super::execute::Desk;
@@ -85,6 +86,35 @@ pub(super) fn end_password_sessions(app: &App) -> usize {
         );
     }
     ended
+}
+
+/// Withdraws the chat certificates that an older password has earned, and ends their sessions.
+pub(super) fn withdraw_password_certificates(
+    desk: &Desk<'_>,
+    account: &Account,
+) -> Result<(), Problem> {
+    let Ok(sid) = account.id.as_str().parse::<Sid>() else {
+        return Ok(());
+    };
+    let now = OffsetDateTime::now_utc();
+    let mut serials = Vec::new();
+    for row in desk.app.store.of_account(&sid)? {
+        let earned_by_password = row.profile == ProfileName::ChatUser && row.bound_to.is_none();
+        if earned_by_password && row.status == Status::Active && now < row.not_after {
+            let reason = RevocationReason::Superseded;
+            desk.app
+                .authority
+                .revoke(&row.serial, reason, desk.actor.clone(), now)
+                .map_err(super::cards::revoke_problem)?;
+            serials.push(row.serial.to_string());
+        }
+    }
+    if !serials.is_empty() {
+        let which = SessionSelector::Certificates(serials);
+        desk.app.sessions().end(&which, SessionEnd::PasswordChanged);
+        desk.app.list_is_due.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// All ways of a person, in an order that does not depend on policy.

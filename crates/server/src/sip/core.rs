@@ -343,9 +343,10 @@ impl Sessions for CoreSessions {
             }
         });
         let event = match why {
-            SessionEnd::CardRevoked | SessionEnd::AccountDisabled | SessionEnd::PolicyChanged => {
-                EndEvent::Rejected
-            }
+            SessionEnd::CardRevoked
+            | SessionEnd::AccountDisabled
+            | SessionEnd::PolicyChanged
+            | SessionEnd::PasswordChanged => EndEvent::Rejected,
             SessionEnd::ByAdministrator => EndEvent::Unregistered,
         };
         self.0.end_connections(&meant, &reason(why.fault(), event));

@@ -312,6 +312,33 @@ fn a_disabled_account_and_a_foreign_address_are_told_only_to_who_knows_the_passw
 }
 
 #[test]
+fn a_new_password_ends_what_the_old_one_has_earned() {
+    in_a_deployment(
+        "passwords::a_new_password_ends_what_the_old_one_has_earned",
+        async |d| {
+            erin(d)?;
+            add_password_user(&d.server, FRED, "Fred", "fred has another one")?;
+            let chat = chat_certificate(d, ERIN, PASSWORD).await?;
+            let freds = chat_certificate(d, FRED, "fred has another one").await?;
+            let (erin, fred) = (person(ERIN)?, person(FRED)?);
+            let _session = d.session_with(&erin, &chat).await?;
+            let mut other = d.session_with(&fred, &freds).await?;
+            set_password(&d.server, ERIN, "a password of today")?;
+            let list = d.server.json(&["session", "list"])?;
+            assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
+            let refused = d.session_with(&erin, &chat).await.err();
+            assert!(refused.is_some(), "the old certificate still serves");
+            other.refresh().await.context("somebody else's session")?;
+            let answer = try_password(d, ERIN, PASSWORD).await?;
+            must_say("the old password", &answer, 401, &["LY-1312"])?;
+            let chat = chat_certificate(d, ERIN, "a password of today").await?;
+            d.session_with(&erin, &chat).await?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn damaged_credentials_earn_nothing() {
     in_a_deployment("passwords::damaged_credentials_earn_nothing", async |d| {
         erin(d)?;
