@@ -4,6 +4,7 @@
 //! usage: lanyard-load FOLDER SERVER_PROGRAM OUTPUT.json [PERSONS]
 #![allow(clippy::print_stdout)] // This program talks to the person at the terminal.
 
+mod lists;
 mod measure;
 
 use anyhow::{Context, Result};
@@ -60,6 +61,7 @@ async fn run(folder: &Path, program: &Path, persons: usize) -> Result<Value> {
     refresh(subject, &mut sessions, &mut figures).await?;
     relay(subject, &mut sessions, &mut figures).await?;
     notify(subject, &mut sessions, &mut figures).await?;
+    lists::measure(subject, &mut sessions, &mut figures).await?;
     server.stop()?;
     Ok(json!({ "persons": persons, "figures": figures }))
 }
