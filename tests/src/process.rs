@@ -141,6 +141,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Its number may belong to another program once it has ended.
+        if !self.is_alive() {
+            return;
+        }
         // Ask first, so that the program can end its own children; then insist.
         let _ = self.signal("TERM");
         if self.wait_end(Duration::from_secs(3)).is_err() {

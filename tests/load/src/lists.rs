@@ -5,7 +5,6 @@ use crate::measure::{Stretch, Subject};
 use anyhow::{Context, Result};
 use lanyard_load::session::Session;
 use lanyard_presence::PersonUri;
-use lanyard_presence::xml::batch::{BatchAction, BatchRequest, BatchResource};
 use lanyard_presence::xml::contacts::ContactsDocument;
 use lanyard_presence::xml::content_type;
 use lanyard_presence::xml::service::{ContactOperation, ContactRequest};
@@ -85,33 +84,7 @@ async fn watch(
     let before = subject.memory_kib()?;
     let stretch = Stretch::begin(subject)?;
     for reader in readers.iter_mut() {
-        let own = reader.uri.clone();
-        let body = BatchRequest {
-            uri: PersonUri::parse(&own)?,
-            action: BatchAction::Subscribe,
-            resources: people
-                .iter()
-                .map(|uri| BatchResource {
-                    uri: uri.clone(),
-                    newly_added: false,
-                })
-                .collect(),
-            categories: vec!["state".into(), "note".into(), "contactCard".into()],
-        };
-        let subscribe = reader
-            .request(Method::Subscribe, &own, "watch-list")
-            .with(Name::Event, "presence")
-            .with(Name::Require, "adhoclist, categoryList")
-            .with(
-                Name::Supported,
-                "eventlist, ms-benotify, ms-piggyback-first-notify",
-            )
-            .with(
-                Name::Accept,
-                "application/msrtc-event-categories+xml, application/rlmi+xml, multipart/related",
-            )
-            .with_body("application/msrtc-adrl-categorylist+xml", body.to_xml());
-        reader.ask(subscribe).await?;
+        reader.watch(people, "watch-list").await?;
     }
     let name = format!("SUBSCRIBE with {} contacts, all states", people.len());
     figures.push(stretch.end(&name, readers.len(), "one answer holds all of them")?);

@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use lanyard_load::card::Person;
 use lanyard_load::net::Net;
 use lanyard_load::session::Session;
-use lanyard_presence::xml::batch::{BatchAction, BatchRequest, BatchResource};
 use lanyard_presence::{Availability, PersonUri};
 use lanyard_sip::{Headers, Method, Name, OutMessage};
 use lanyard_tests::server::{DOMAIN, Ports, Server};
@@ -269,30 +268,9 @@ async fn notify(
     let watched = PersonUri::parse(&publisher.uri)?;
     let stretch = Stretch::begin(subject)?;
     for watcher in watchers.iter_mut() {
-        let own = watcher.uri.clone();
-        let body = BatchRequest {
-            uri: PersonUri::parse(&own)?,
-            action: BatchAction::Subscribe,
-            resources: vec![BatchResource {
-                uri: watched.clone(),
-                newly_added: false,
-            }],
-            categories: vec!["state".into(), "note".into(), "contactCard".into()],
-        };
-        let subscribe = watcher
-            .request(Method::Subscribe, &own, "watch")
-            .with(Name::Event, "presence")
-            .with(Name::Require, "adhoclist, categoryList")
-            .with(
-                Name::Supported,
-                "eventlist, ms-benotify, ms-piggyback-first-notify",
-            )
-            .with(
-                Name::Accept,
-                "application/msrtc-event-categories+xml, application/rlmi+xml, multipart/related",
-            )
-            .with_body("application/msrtc-adrl-categorylist+xml", body.to_xml());
-        watcher.ask(subscribe).await?;
+        watcher
+            .watch(std::slice::from_ref(&watched), "watch")
+            .await?;
     }
     figures.push(stretch.end(
         "SUBSCRIBE to one person, first state in the answer",

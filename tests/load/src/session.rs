@@ -4,6 +4,8 @@
 use crate::card::Credential;
 use crate::net::Net;
 use anyhow::{Context, Result, bail};
+use lanyard_presence::PersonUri;
+use lanyard_presence::xml::batch::{BatchAction, BatchRequest, BatchResource};
 use lanyard_sip::{Frame, Framer, Headers, InstanceId, Message, Method, Name, OutMessage};
 use lanyard_sip_auth::client::{Authenticator, Challenge};
 use lanyard_sip_auth::tls12::Connector;
@@ -154,6 +156,38 @@ impl Session {
             )
             .with(Name::Supported, "gruu-10, adhoclist, msrtc-event-categories")
             .with(Name::Event, "registration")
+    }
+
+    /// Watches people, with their states in the answer.
+    ///
+    /// # Errors
+    /// The server refused or did not answer.
+    pub async fn watch(&mut self, people: &[PersonUri], call_id: &str) -> Result<()> {
+        let own = self.uri.clone();
+        let resource = |uri: &PersonUri| BatchResource {
+            uri: uri.clone(),
+            newly_added: false,
+        };
+        let body = BatchRequest {
+            uri: PersonUri::parse(&own)?,
+            action: BatchAction::Subscribe,
+            resources: people.iter().map(resource).collect(),
+            categories: vec!["state".into(), "note".into(), "contactCard".into()],
+        };
+        let subscribe = self
+            .request(Method::Subscribe, &own, call_id)
+            .with(Name::Event, "presence")
+            .with(Name::Require, "adhoclist, categoryList")
+            .with(
+                Name::Supported,
+                "eventlist, ms-benotify, ms-piggyback-first-notify",
+            )
+            .with(
+                Name::Accept,
+                "application/msrtc-event-categories+xml, application/rlmi+xml, multipart/related",
+            )
+            .with_body("application/msrtc-adrl-categorylist+xml", body.to_xml());
+        self.ask(subscribe).await.map(|_| ())
     }
 
     /// Signs and sends.
