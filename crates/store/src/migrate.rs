@@ -6,7 +6,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::StoreError;
 
 /// All steps; the n-th brings schema n-1 to n.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_people.sql"),
+    include_str!("../migrations/0003_card_life.sql"),
+    include_str!("../migrations/0004_card_policy.sql"),
+];
 
 /// The newest schema that this program knows.
 pub(crate) const SCHEMA_NEWEST: u32 = STEPS.len() as u32;
