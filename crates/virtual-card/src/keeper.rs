@@ -154,6 +154,8 @@ pub trait Keeper: Send {
     fn key(&self, slot: Slot) -> Option<PublicKey>;
     /// Makes a new key pair in a slot; needs no PIN.
     fn generate(&mut self, slot: Slot, algorithm: Algorithm) -> Result<PublicKey, KeeperError>;
+    /// The kinds of key that it can make, the preferred one first.
+    fn algorithms(&self) -> Vec<Algorithm>;
     /// Signs a digest: an ECDSA signature in DER.
     fn sign(
         &mut self,
@@ -167,6 +169,15 @@ pub trait Keeper: Send {
         slot: Slot,
         opened: Option<&Opened>,
         point: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, KeeperError>;
+    /// The bare private operation of an RSA key on a block that the host padded: exactly as long as
+    /// the modulus and smaller than it, else [`KeeperError::Input`]. The answer has the same length.
+    /// To a PIV card signing and decrypting are the same; [`KeeperError::Unsupported`] for ECC keys.
+    fn rsa(
+        &mut self,
+        slot: Slot,
+        opened: Option<&Opened>,
+        block: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, KeeperError>;
 
     /// The contents of an object.

@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use lanyard_piv::{
-    Algorithm, Command, DynamicAuthentication, ManagementAlgorithm, Slot, StatusWord, key_reference,
+    Algorithm, Command, DynamicAuthentication, ManagementAlgorithm, PublicKey, Slot, StatusWord,
+    key_reference,
 };
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -31,15 +32,16 @@ pub(super) fn general_authenticate(
     if Algorithm::from_id(command.p1()) != Some(key.algorithm()) {
         return Err(StatusWord::WRONG_PARAMETERS);
     }
-    use_key(access, keeper, now, slot, &template)
+    use_key(access, keeper, now, slot, &key, &template)
 }
 
-/// Signs a digest, or agrees on a secret with a point.
+/// Signs a digest, agrees on a secret with a point, or does the bare operation of an RSA key.
 fn use_key(
     access: &mut Access,
     keeper: &mut dyn Keeper,
     now: Instant,
     slot: Slot,
+    key: &PublicKey,
     template: &DynamicAuthentication,
 ) -> Answer {
     if template.witness.is_some() || template.response.as_deref() != Some(&[]) {
@@ -49,11 +51,15 @@ fn use_key(
         template.challenge.as_deref(),
         template.exponentiation.as_deref(),
     ) {
+        (Some(block), None) if key.algorithm() == Algorithm::Rsa2048 => {
+            let opened = access.use_key(keeper, slot, Use::Sign, now)?;
+            keeper.rsa(slot, opened, block).map_err(status_of)?.to_vec()
+        }
         (Some(digest), None) => {
             let opened = access.use_key(keeper, slot, Use::Sign, now)?;
             keeper.sign(slot, opened, digest).map_err(status_of)?
         }
-        (None, Some(point)) if agrees(slot) => {
+        (None, Some(point)) if agrees(slot) && key.point().is_some() => {
             let opened = access.use_key(keeper, slot, Use::Agree, now)?;
             keeper
                 .agree(slot, opened, point)

@@ -13,8 +13,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use lanyard_piv::{
-    Algorithm, ApplicationTemplate, Command, Incoming, OBJECT_BYTES_MAX, Outgoing, Response,
-    StatusWord, ins, matches_application,
+    ApplicationTemplate, Command, Incoming, OBJECT_BYTES_MAX, Outgoing, Response, StatusWord, ins,
+    matches_application,
 };
 use zeroize::Zeroizing;
 
@@ -115,7 +115,7 @@ impl Application {
             access.forget_challenge();
         }
         match command.instruction() {
-            ins::SELECT => select(command),
+            ins::SELECT => select(keeper, command),
             ins::VERIFY => references::verify(access, keeper, now, command),
             ins::CHANGE_REFERENCE_DATA => references::change(access, keeper, now, command),
             ins::RESET_RETRY_COUNTER => references::unblock(access, keeper, command),
@@ -140,13 +140,13 @@ impl fmt::Debug for Application {
 }
 
 /// SELECT. Selecting PIV again changes nothing that was verified (SP 800-73-4 part 2, 3.1.1).
-fn select(command: &Command) -> Answer {
+fn select(keeper: &dyn Keeper, command: &Command) -> Answer {
     if command.p1() != SELECT_BY_NAME || !matches_application(command.data()) {
         return Err(StatusWord::NOT_FOUND);
     }
     let template = ApplicationTemplate {
         label: Some(lanyard_piv::APPLICATION_LABEL.to_owned()),
-        algorithms: vec![Algorithm::EccP256.id(), Algorithm::EccP384.id()],
+        algorithms: keeper.algorithms().iter().map(|kind| kind.id()).collect(),
     };
     Ok(template.encode())
 }

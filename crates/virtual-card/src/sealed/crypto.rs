@@ -26,7 +26,8 @@ const KDF_LANES_MAX: u32 = 16;
 pub(crate) type Secret = Zeroizing<[u8; KEY_BYTES]>;
 
 /// A cryptographic step did not work out: wrong key, or damaged bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a cryptographic step did not work out")]
 pub(crate) struct CryptoFailed;
 
 /// What one guess of a PIN costs: the parameters of Argon2id (RFC 9106), kept in the card's file.

@@ -92,7 +92,7 @@ pub(crate) struct SealedManagement {
 pub(crate) struct SealedKey {
     /// PIV algorithm identifier.
     pub(crate) algorithm: u8,
-    /// The uncompressed point.
+    /// The uncompressed point; for RSA the public key as PIV's GENERATE answers it (`7F49`).
     pub(crate) public: Blob,
     pub(crate) sealed: Blob,
 }

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Key pairs of the sealed-file keeper: P-256 and P-384 by aws-lc-rs.
-//!
-//! RSA is not offered: PIV's RSA is the bare private operation on a block that the host padded,
-//! which aws-lc-rs rightly keeps to itself.
+//! ECC key pairs of the sealed-file keeper: P-256 and P-384 by aws-lc-rs.
 
 use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384};
 use aws_lc_rs::digest::{self, Digest, SHA256, SHA384};
@@ -154,13 +151,5 @@ mod tests {
         assert_eq!(fit(&[1, 2, 3], 2), Ok(vec![1, 2]));
         assert_eq!(fit(&[], 4), Err(KeeperError::Input));
         assert_eq!(fit(&[0; 65], 32), Err(KeeperError::Input));
-    }
-
-    #[test]
-    fn rsa_is_refused() {
-        assert_eq!(
-            generate(Algorithm::Rsa2048).err(),
-            Some(KeeperError::Unsupported)
-        );
     }
 }

@@ -16,6 +16,7 @@ mod format;
 mod keys;
 mod public;
 mod reference;
+mod rsa_key;
 mod storage;
 
 use lanyard_piv::{
@@ -343,23 +344,39 @@ impl<S: Storage> Keeper for SealedCard<S> {
         self.state.public_key(slot)
     }
 
+    fn algorithms(&self) -> Vec<Algorithm> {
+        Algorithm::ALL.to_vec()
+    }
+
     fn generate(&mut self, slot: Slot, algorithm: Algorithm) -> Result<PublicKey, KeeperError> {
-        let pair = keys::generate(algorithm)?;
+        let (pkcs8, public, stored) = match algorithm {
+            Algorithm::Rsa2048 => {
+                let pair = rsa_key::generate()?;
+                let stored = pair.public.encode();
+                (pair.pkcs8, pair.public, stored)
+            }
+            Algorithm::EccP256 | Algorithm::EccP384 => {
+                let pair = keys::generate(algorithm)?;
+                let public =
+                    PublicKey::ecc(algorithm, &pair.point).map_err(|_| KeeperError::Unsupported)?;
+                (pair.pkcs8, public, pair.point)
+            }
+        };
         let purpose = purpose(&self.state.guid.0, &slot.to_string());
         let sealed = if slot.works_without_pin() {
-            crypto::seal(&self.device_key()?, &purpose, &pair.pkcs8)?
+            crypto::seal(&self.device_key()?, &purpose, &pkcs8)?
         } else {
-            crypto::vault_put(&self.state.vault.0, &purpose, &pair.pkcs8)?
+            crypto::vault_put(&self.state.vault.0, &purpose, &pkcs8)?
         };
         let mut next = self.state.clone();
         let stored = SealedKey {
             algorithm: algorithm.id(),
-            public: Blob(pair.point.clone()),
+            public: Blob(stored),
             sealed: Blob(sealed),
         };
         next.keys.insert(slot.to_string(), stored);
         self.commit(next)?;
-        PublicKey::ecc(algorithm, &pair.point).map_err(|_| KeeperError::Unsupported)
+        Ok(public)
     }
 
     fn sign(
@@ -380,6 +397,18 @@ impl<S: Storage> Keeper for SealedCard<S> {
     ) -> Result<Zeroizing<Vec<u8>>, KeeperError> {
         let (algorithm, pkcs8) = self.private_key(slot, opened)?;
         keys::agree(algorithm, &pkcs8, point)
+    }
+
+    fn rsa(
+        &mut self,
+        slot: Slot,
+        opened: Option<&Opened>,
+        block: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, KeeperError> {
+        match self.private_key(slot, opened)? {
+            (Algorithm::Rsa2048, pkcs8) => rsa_key::private_operation(&pkcs8, block),
+            _ => Err(KeeperError::Unsupported),
+        }
     }
 
     fn object(&self, object: ObjectId) -> Option<Vec<u8>> {

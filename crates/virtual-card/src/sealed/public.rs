@@ -55,6 +55,9 @@ impl CardState {
 
     pub(super) fn public_key(&self, slot: Slot) -> Option<PublicKey> {
         let key = self.keys.get(&slot.to_string())?;
-        PublicKey::ecc(Algorithm::from_id(key.algorithm)?, &key.public.0).ok()
+        match Algorithm::from_id(key.algorithm)? {
+            Algorithm::Rsa2048 => PublicKey::parse(Algorithm::Rsa2048, &key.public.0).ok(),
+            curve => PublicKey::ecc(curve, &key.public.0).ok(),
+        }
     }
 }

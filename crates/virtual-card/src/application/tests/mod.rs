@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use lanyard_piv::{
-    DynamicAuthentication, Guid, ManagementAlgorithm, ManagementKey, Metadata, NewPin, ObjectId,
-    PublicKey, Puk, Slot, key_reference,
+    Algorithm, DynamicAuthentication, Guid, ManagementAlgorithm, ManagementKey, Metadata, NewPin,
+    ObjectId, PublicKey, Puk, Slot, key_reference,
 };
 
 use super::*;
