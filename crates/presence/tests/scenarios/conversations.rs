@@ -439,3 +439,48 @@ fn blocking_in_the_middle_of_a_conversation_ends_what_the_blocked_one_can_say() 
     world.send(&alice, &bye);
     assert_eq!(method(&world.take_one(&bob)), "BYE");
 }
+
+#[test]
+fn two_dialogs_of_one_conversation_count_their_requests_apart() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let bob = world.sign_in("bob", "02020202");
+    let carol = world.sign_in("carol", "03030303");
+    // In a conversation of several all dialogs have one Call-ID; their numbers may be the same.
+    let say = |to: &str, tag: &str| {
+        let body = ("application/sdp", SDP.1);
+        let extra = format!(
+            "Contact: <{}>\nEndPoints: <sip:alice@contoso.test>, <{BOB}>, <sip:carol@contoso.test>\n\
+             Roster-Manager: sip:alice@contoso.test\nRequire: com.microsoft.rtc-multiparty\n",
+            alice.gruu()
+        );
+        alice.request_in(
+            "INVITE",
+            to,
+            &format!("<{to}>"),
+            ("many", tag),
+            1,
+            &extra,
+            body,
+        )
+    };
+    let (first, second) = (say(BOB, "one"), say("sip:carol@contoso.test", "two"));
+    world.send(&alice, &first);
+    world.send(&alice, &second);
+    for other in [&bob, &carol] {
+        let ring = world.take_one(other);
+        assert_eq!(method(&ring), "INVITE");
+        // What a conversation of several needs to know goes through as it is.
+        assert!(
+            ring.header_named("EndPoints")
+                .is_some_and(|all| all.contains("carol"))
+        );
+        assert_eq!(
+            ring.header_named("Roster-Manager"),
+            Some("sip:alice@contoso.test")
+        );
+        let ok = other.answer(&ring, 200, &format!("Contact: <{}>\n", other.gruu()), SDP);
+        world.send(other, &ok);
+        assert_eq!(world.take_one(&alice).status(), Some(200));
+    }
+}

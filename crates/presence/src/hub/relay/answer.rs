@@ -42,6 +42,7 @@ impl Hub {
         let key = Key {
             connection,
             call_id: envelope.call_id.into(),
+            tag: envelope.from.tag().unwrap_or_default().into(),
             number,
             method,
         };

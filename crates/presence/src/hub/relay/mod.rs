@@ -30,6 +30,8 @@ pub(super) struct TransactionId(u64);
 struct Key {
     connection: ConnectionId,
     call_id: Box<str>,
+    /// Of From: in a conversation of several, all dialogs have one Call-ID, and each counts by itself.
+    tag: Box<str>,
     number: u32,
     method: &'static str,
 }
@@ -377,6 +379,7 @@ fn key(connection: ConnectionId, envelope: &Envelope<'_>, method: &'static str) 
     Key {
         connection,
         call_id: envelope.call_id.into(),
+        tag: envelope.from.tag().unwrap_or_default().into(),
         number: envelope.cseq.number,
         method,
     }
