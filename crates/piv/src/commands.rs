@@ -36,6 +36,8 @@ pub mod ins {
     pub const GET_DATA: u8 = 0xCB;
     /// PUT DATA (3.3.1).
     pub const PUT_DATA: u8 = 0xDB;
+    /// Unblocking by the help desk and moving a key, extensions of our own card (`desk`).
+    pub const DESK: u8 = 0xF0;
     /// GET METADATA, a wide-spread extension of Yubico's.
     pub const GET_METADATA: u8 = 0xF7;
     /// SET MANAGEMENT KEY, a wide-spread extension of Yubico's.

@@ -12,6 +12,7 @@ mod apdu;
 mod authenticate;
 mod chain;
 mod commands;
+mod desk;
 mod management;
 mod metadata;
 mod objects;
@@ -29,6 +30,10 @@ pub use authenticate::DynamicAuthentication;
 pub use chain::{Incoming, IncomingError, Outgoing};
 pub use commands::{
     AID, AID_PREFIX_BYTES_MIN, ins, key_reference, matches_application, reference_change,
+};
+pub use desk::{
+    DESK_CHALLENGE_SYMBOLS, DESK_KEY_BYTES, DESK_RESPONSE_SYMBOLS, DeskChallenge, DeskKey,
+    DeskReadiness, DeskResponse, DeskTextError, desk_p1,
 };
 pub use management::{
     ManagementAlgorithm, ManagementKey, ManagementKeyError, SetManagementKey, SetManagementKeyError,

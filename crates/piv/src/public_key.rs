@@ -241,6 +241,18 @@ impl PublicKey {
         }
     }
 
+    /// What stands inside `7F49`: modulus and exponent, or the point.
+    #[must_use]
+    pub fn fields(&self) -> Vec<u8> {
+        match &self.0 {
+            Parts::Ecc { point, .. } => Writer::new().element(POINT, point).into_bytes(),
+            Parts::Rsa { modulus, exponent } => Writer::new()
+                .element(MODULUS, modulus)
+                .element(EXPONENT, exponent)
+                .into_bytes(),
+        }
+    }
+
     /// Modulus and exponent of an RSA key, without leading zeros.
     #[must_use]
     pub fn modulus_and_exponent(&self) -> Option<(&[u8], &[u8])> {
@@ -269,10 +281,14 @@ impl GenerateTemplate {
         let &[id] = reader.expect(ALGORITHM)? else {
             return Err(PublicKeyError::UnknownKind);
         };
-        if let Some(element) = reader.element()?
-            && element.tag != PARAMETER
-        {
-            return Err(TlvError::Unexpected(PARAMETER).into());
+        if let Some(element) = reader.element()? {
+            if element.tag != PARAMETER {
+                return Err(TlvError::Unexpected(PARAMETER).into());
+            }
+            // The exponent of an RSA key (SP 800-78-4, table 3-2): everybody's is 65537.
+            if !matches!(without_zeros(element.value), [] | [1, 0, 1]) {
+                return Err(PublicKeyError::UnknownKind);
+            }
         }
         reader.end()?;
         Ok(Self {
@@ -388,6 +404,12 @@ mod tests {
         let unknown = GenerateTemplate::parse(&[0xAC, 3, 0x80, 1, 0x06]);
         assert_eq!(unknown, Err(PublicKeyError::UnknownKind));
         assert!(GenerateTemplate::parse(&[0xAC, 6, 0x80, 1, 0x11, 0xAA, 1, 2]).is_err());
+        let exponent = |bytes: [u8; 3]| {
+            let [first, second, third] = bytes;
+            GenerateTemplate::parse(&[0xAC, 8, 0x80, 1, 0x07, 0x81, 3, first, second, third])
+        };
+        assert!(exponent([1, 0, 1]).is_ok());
+        assert_eq!(exponent([0, 0, 3]), Err(PublicKeyError::UnknownKind));
     }
 
     proptest! {

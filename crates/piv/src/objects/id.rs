@@ -7,8 +7,9 @@ use super::ObjectError;
 use crate::slot::Slot;
 use crate::tlv::{self, Reader, Tag, Writer};
 
-/// Most bytes of one object that we read or write.
-pub const OBJECT_BYTES_MAX: usize = 8_192;
+/// Most bytes of one object that we read or write. The largest of PIV's is the facial image, for
+/// which a card keeps room for 12,710 (SP 800-73-4 part 1, table 7).
+pub const OBJECT_BYTES_MAX: usize = 16_384;
 
 const TAG_LIST: Tag = Tag::new(0x5C);
 const CONTENTS: Tag = Tag::new(0x53);
@@ -28,6 +29,14 @@ impl ObjectId {
     pub const CAPABILITY_CONTAINER: Self = Self(Tag::new(0x5F_C107));
     /// Security object.
     pub const SECURITY: Self = Self(Tag::new(0x5F_C106));
+    /// Fingerprints.
+    pub const FINGERPRINTS: Self = Self(Tag::new(0x5F_C103));
+    /// Facial image.
+    pub const FACIAL_IMAGE: Self = Self(Tag::new(0x5F_C108));
+    /// Iris images.
+    pub const IRIS_IMAGES: Self = Self(Tag::new(0x5F_C121));
+    /// Pairing code reference data.
+    pub const PAIRING_CODE: Self = Self(Tag::new(0x5F_C123));
     /// Printed information.
     pub const PRINTED: Self = Self(Tag::new(0x5F_C109));
     /// Key history object.
