@@ -125,14 +125,8 @@ impl PublicKey {
     /// Writes the answer of GENERATE.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let fields = match &self.0 {
-            Parts::Ecc { point, .. } => Writer::new().element(POINT, point),
-            Parts::Rsa { modulus, exponent } => Writer::new()
-                .element(MODULUS, modulus)
-                .element(EXPONENT, exponent),
-        };
         Writer::new()
-            .element(PUBLIC_KEY, &fields.into_bytes())
+            .element(PUBLIC_KEY, &self.fields())
             .into_bytes()
     }
 

@@ -7,10 +7,15 @@
 //!
 //! # What the card speaks
 //!
-//! PIV (SP 800-73-4) as far as its two edges of ours and the tools of others need it: SELECT by any
-//! prefix of the AID, GET DATA and PUT DATA, VERIFY, CHANGE REFERENCE DATA, RESET RETRY COUNTER,
-//! GENERAL AUTHENTICATE (ECDSA and ECDH on P-256 and P-384, the management key by 3DES or AES, one
-//! way or both ways), GENERATE ASYMMETRIC KEY PAIR, chaining and GET RESPONSE. No RSA.
+//! PIV (SP 800-73-4) on the contact interface, without its optional parts: SELECT by any prefix of
+//! the AID, GET DATA and PUT DATA of every object, VERIFY, CHANGE REFERENCE DATA, RESET RETRY
+//! COUNTER, GENERAL AUTHENTICATE (ECDSA and ECDH on P-256 and P-384, RSA-2048, the management key by
+//! 3DES or AES, one way or both ways), GENERATE ASYMMETRIC KEY PAIR in all 24 slots, chaining, GET
+//! RESPONSE and extended lengths. Not built: the global PIN, biometrics on the card, secure
+//! messaging and the virtual contact interface, import of keys.
+//!
+//! What it answers is compared with another maker's card, row by row, in the whole-system test
+//! `piv_edge`; what differs stands there with its reason.
 //!
 //! Three things are ours. With the PIN that the card was made with, private keys answer `6985`
 //! until the PIN was changed, except for one signature under a key that was generated in the same

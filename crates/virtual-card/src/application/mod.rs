@@ -141,7 +141,10 @@ impl fmt::Debug for Application {
 
 /// SELECT. Selecting PIV again changes nothing that was verified (SP 800-73-4 part 2, 3.1.1).
 fn select(keeper: &dyn Keeper, command: &Command) -> Answer {
-    if command.p1() != SELECT_BY_NAME || !matches_application(command.data()) {
+    if command.p1() != SELECT_BY_NAME {
+        return Err(StatusWord::WRONG_PARAMETERS);
+    }
+    if !matches_application(command.data()) {
         return Err(StatusWord::NOT_FOUND);
     }
     let template = ApplicationTemplate {

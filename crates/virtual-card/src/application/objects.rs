@@ -18,9 +18,14 @@ const NO_ALGORITHM: u8 = 0xFF;
 /// P2 of SET MANAGEMENT KEY with and without the touch that this card cannot ask for.
 const WITHOUT_TOUCH: u8 = 0xFF;
 
-/// Objects that only the holder may read (SP 800-73-4 part 1, table 2): fingerprints, face,
-/// printed information, iris.
-const HOLDERS_OBJECTS: [u32; 4] = [0x5F_C103, 0x5F_C108, 0x5F_C109, 0x5F_C121];
+/// Objects that only the holder may read (SP 800-73-4 part 1, table 2).
+const HOLDERS_OBJECTS: [ObjectId; 5] = [
+    ObjectId::FINGERPRINTS,
+    ObjectId::FACIAL_IMAGE,
+    ObjectId::PRINTED,
+    ObjectId::IRIS_IMAGES,
+    ObjectId::PAIRING_CODE,
+];
 
 /// GET DATA (SP 800-73-4 part 2, 3.1.2).
 pub(super) fn get_data(access: &Access, keeper: &dyn Keeper, command: &Command) -> Answer {
@@ -28,7 +33,7 @@ pub(super) fn get_data(access: &Access, keeper: &dyn Keeper, command: &Command) 
         return Err(StatusWord::WRONG_PARAMETERS);
     }
     let object = ObjectId::from_tag_list(command.data()).map_err(status_of_object)?;
-    if HOLDERS_OBJECTS.contains(&object.tag().number()) && !access.is_pin_verified() {
+    if HOLDERS_OBJECTS.contains(&object) && !access.is_pin_verified() {
         return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
     }
     if object == ObjectId::DISCOVERY {
@@ -126,7 +131,6 @@ fn key_metadata(keeper: &dyn Keeper, slot: Slot) -> Answer {
     const POLICY: Tag = Tag::new(0x02);
     const ORIGIN: Tag = Tag::new(0x03);
     const PUBLIC: Tag = Tag::new(0x04);
-    const POINT: Tag = Tag::new(0x86);
 
     let key = keeper.key(slot).ok_or(StatusWord::REFERENCE_NOT_FOUND)?;
     // PIN policy 1 never, 2 once, 3 always; touch policy 1 never.
@@ -135,15 +139,12 @@ fn key_metadata(keeper: &dyn Keeper, slot: Slot) -> Answer {
         Slot::Signature => 3,
         _ => 2,
     };
-    let point = Writer::new()
-        .element(POINT, key.point().unwrap_or_default())
-        .into_bytes();
     Ok(Writer::new()
         .element(ALGORITHM, &[key.algorithm().id()])
         .element(POLICY, &[pin_policy, 1])
         // 1: generated on the card. Keys are never imported.
         .element(ORIGIN, &[1])
-        .element(PUBLIC, &point)
+        .element(PUBLIC, &key.fields())
         .into_bytes())
 }
 

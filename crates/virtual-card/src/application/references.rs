@@ -98,12 +98,14 @@ pub(super) fn unblock(access: &mut Access, keeper: &mut dyn Keeper, command: &Co
     let puk = Puk::from_padded(puk).map_err(malformed)?;
     let new = Pin::from_padded(new).map_err(malformed)?;
     let new = NewPin::check(new, None).map_err(|_| StatusWord::WRONG_DATA)?;
-    keeper.unblock(&puk, &new).map_err(status_of_reference)?;
+    keeper
+        .unblock(&puk, &new)
+        .map_err(|error| refused(access, error))?;
     access.forget_pin();
     Ok(Vec::new())
 }
 
-/// A PIN was refused: what was verified before no longer counts.
+/// A PIN or PUK was refused: what was verified before no longer counts.
 fn refused(access: &mut Access, error: ReferenceError) -> StatusWord {
     if error != ReferenceError::SameAsOld {
         access.forget_pin();

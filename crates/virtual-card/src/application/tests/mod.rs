@@ -125,4 +125,5 @@ impl Reader {
 }
 
 mod commands;
+mod edges;
 mod properties;
