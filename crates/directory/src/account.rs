@@ -132,6 +132,8 @@ pub struct Account {
     pub title: Option<String>,
     /// The telephone number, shown on the contact card.
     pub phone: Option<String>,
+    /// The photograph, by its hash; the store has its bytes.
+    pub photo: Option<PhotoHash>,
     /// Whether the person may come in at all.
     pub enabled: bool,
     /// The groups that the person is in, sorted by name.
@@ -174,6 +176,131 @@ impl NewAccount {
             groups: Vec::new(),
             sip_address,
         }
+    }
+}
+
+/// A change of what others see of a person. What is `None` stays as it is; an inner `None` takes
+/// the value away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountChange {
+    /// The name that others see.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// The e-mail address.
+    #[serde(default)]
+    pub email: Option<Email>,
+    /// The job title.
+    #[serde(default, with = "twice")]
+    pub title: Option<Option<String>>,
+    /// The telephone number.
+    #[serde(default, with = "twice")]
+    pub phone: Option<Option<String>>,
+}
+
+impl AccountChange {
+    /// Whether nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// `Option<Option<T>>` as nothing, `null`, or a value: an outer `None` is written as `false`.
+mod twice {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Kept(bool),
+        Set(Option<String>),
+    }
+
+    #[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Option<String>>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            None => Written::Kept(false),
+            Some(value) => Written::Set(value.clone()),
+        }
+        .serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Option<String>>, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Kept(_) => None,
+            Written::Set(value) => Some(value),
+        })
+    }
+}
+
+/// Names a photograph by the SHA-256 of its bytes: 64 hexadecimal digits in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PhotoHash(Box<str>);
+
+impl PhotoHash {
+    /// The name of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        use std::fmt::Write as _;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        let mut text = String::with_capacity(PHOTO_HASH_CHARS);
+        for byte in digest.as_ref() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text.into_boxed_str())
+    }
+
+    /// The hash as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Digits of a SHA-256.
+const PHOTO_HASH_CHARS: usize = 64;
+
+/// Why a text does not name a photograph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a photograph is named by 64 hexadecimal digits")]
+pub struct PhotoHashError;
+
+impl FromStr for PhotoHash {
+    type Err = PhotoHashError;
+
+    fn from_str(text: &str) -> Result<Self, PhotoHashError> {
+        let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() == PHOTO_HASH_CHARS && text.bytes().all(is_digit) {
+            Ok(Self(text.into()))
+        } else {
+            Err(PhotoHashError)
+        }
+    }
+}
+
+impl TryFrom<String> for PhotoHash {
+    type Error = PhotoHashError;
+
+    fn try_from(text: String) -> Result<Self, PhotoHashError> {
+        text.parse()
+    }
+}
+
+impl From<PhotoHash> for String {
+    fn from(hash: PhotoHash) -> Self {
+        hash.0.into()
+    }
+}
+
+impl fmt::Display for PhotoHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
     }
 }
 
@@ -259,6 +386,38 @@ mod tests {
         );
         assert_eq!(check_text("a\nb"), Err(TextError::Control));
         assert_eq!(check_text("  "), Err(TextError::Empty));
+    }
+
+    #[test]
+    fn a_photograph_is_named_by_its_bytes_and_has_one_spelling() {
+        let hash = PhotoHash::of(b"");
+        let known = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(hash.as_str(), known);
+        assert_eq!(known.parse(), Ok(hash));
+        for text in ["", "e3", &known.to_uppercase(), "../../../../etc/passwd"] {
+            assert_eq!(text.parse::<PhotoHash>(), Err(PhotoHashError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_change_tells_taking_away_from_leaving_alone() {
+        let change = AccountChange {
+            title: Some(None),
+            phone: Some(Some("+49 30 1".into())),
+            ..AccountChange::default()
+        };
+        let text = serde_json::to_string(&change).unwrap();
+        assert_eq!(
+            serde_json::from_str::<AccountChange>(&text).unwrap(),
+            change
+        );
+        assert!(AccountChange::default().is_empty() && !change.is_empty());
+        let text = serde_json::to_string(&AccountChange::default()).unwrap();
+        assert!(
+            serde_json::from_str::<AccountChange>(&text)
+                .unwrap()
+                .is_empty()
+        );
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading many accounts from a CSV file, with every fault named by its line.
 //!
-//! The first line names the columns: `address` is needed; `upn`, `email`, `name`, `title`, `phone`
-//! and `groups` (separated by `;`) may follow in any order. Quoting is that of RFC 4180.
+//! The first line names the columns: `address` is needed; `upn`, `email`, `name`, `title`, `phone`,
+//! `groups` (separated by `;`) and `photo` (the name of a file) may follow in any order. Quoting is that of RFC 4180.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ pub const IMPORT_ROWS_MAX: usize = 100_000;
 /// How many faults are collected before reading stops.
 const IMPORT_FAULTS_MAX: usize = 100;
 
-const COLUMNS: [&str; 7] = [
-    "address", "upn", "email", "name", "title", "phone", "groups",
+const COLUMNS: [&str; 8] = [
+    "address", "upn", "email", "name", "title", "phone", "groups", "photo",
 ];
 
 /// One account of the file.
@@ -28,6 +28,8 @@ pub struct ImportRow {
     pub line: usize,
     /// The account.
     pub account: NewAccount,
+    /// The name of the file with the photograph, as it stands in the file.
+    pub photo: Option<String>,
 }
 
 /// A fault and the line it stands on.
@@ -58,7 +60,9 @@ pub enum ImportFault {
     #[error("the file is empty")]
     NoHeader,
     /// A column that is not known.
-    #[error("'{0}' is no column; there are address, upn, email, name, title, phone and groups")]
+    #[error(
+        "'{0}' is no column; there are address, upn, email, name, title, phone, groups and photo"
+    )]
     UnknownColumn(String),
     /// A column that is there twice.
     #[error("the column '{0}' is there twice")]
@@ -142,7 +146,7 @@ pub fn parse_import(bytes: &[u8]) -> Result<Vec<ImportRow>, Vec<ImportError>> {
             .as_ref()
             .map_or_else(|error| error.line, |record| record.line);
         let row = record.map_err(|error| error.fault).and_then(|record| {
-            let account = read_row(&columns, &record)?;
+            let (account, photo) = read_row(&columns, &record)?;
             for key in [
                 format!("address {}", account.sip_address),
                 format!("upn {}", account.upn.key()),
@@ -156,7 +160,11 @@ pub fn parse_import(bytes: &[u8]) -> Result<Vec<ImportRow>, Vec<ImportError>> {
                 }
                 seen.insert(key, line);
             }
-            Ok(ImportRow { line, account })
+            Ok(ImportRow {
+                line,
+                account,
+                photo,
+            })
         });
         match row {
             Ok(_) if rows.len() >= IMPORT_ROWS_MAX => {
@@ -195,7 +203,10 @@ fn read_header(header: &Record) -> Result<Vec<&'static str>, ImportFault> {
     Ok(columns)
 }
 
-fn read_row(columns: &[&'static str], record: &Record) -> Result<NewAccount, ImportFault> {
+fn read_row(
+    columns: &[&'static str],
+    record: &Record,
+) -> Result<(NewAccount, Option<String>), ImportFault> {
     if record.fields.len() != columns.len() {
         return Err(ImportFault::FieldCount {
             found: record.fields.len(),
@@ -241,7 +252,7 @@ fn read_row(columns: &[&'static str], record: &Record) -> Result<NewAccount, Imp
         account.groups.sort();
         account.groups.dedup();
     }
-    Ok(account)
+    Ok((account, field("photo").map(str::to_owned)))
 }
 
 struct Record {
@@ -368,16 +379,18 @@ mod tests {
 
     #[test]
     fn a_file_with_all_columns_is_read() {
-        let text = "address,upn,email,name,title,phone,groups\r\n\
-            alice@contoso.test,a.smith@corp.test,Alice@mail.test,\"Smith, \"\"Al\"\"ice\",Head,+1 2,Sales;eu\r\n\
+        let text = "address,upn,email,name,title,phone,groups,photo\r\n\
+            alice@contoso.test,a.smith@corp.test,Alice@mail.test,\"Smith, \"\"Al\"\"ice\",Head,+1 2,Sales;eu,a.jpg\r\n\
             \r\n\
-            sip:bob@contoso.test,,,,,,\r\n";
+            sip:bob@contoso.test,,,,,,,\r\n";
         let rows = parse_import(text.as_bytes()).unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].account.display_name, "Smith, \"Al\"ice");
         assert_eq!(rows[0].account.upn.as_str(), "a.smith@corp.test");
         assert_eq!(rows[0].account.email.as_str(), "Alice@mail.test");
         assert_eq!(rows[0].account.groups.len(), 2);
+        assert_eq!(rows[0].photo.as_deref(), Some("a.jpg"));
+        assert_eq!(rows[1].photo, None);
         assert_eq!(
             (rows[1].line, rows[1].account.upn.as_str()),
             (4, "bob@contoso.test")

@@ -11,12 +11,13 @@ mod group;
 mod import;
 mod password;
 mod policy;
+mod search;
 mod snapshot;
 mod storage;
 
 pub use account::{
-    Account, AccountDomain, AccountId, AccountIdError, NewAccount, TEXT_CHARS_MAX, TextError,
-    check_text,
+    Account, AccountChange, AccountDomain, AccountId, AccountIdError, NewAccount, PhotoHash,
+    PhotoHashError, TEXT_CHARS_MAX, TextError, check_text,
 };
 pub use address::{AddressError, DomainName, Email, SipAddress, Upn};
 pub use code::{
@@ -35,5 +36,6 @@ pub use policy::{
     CHAT_CERTIFICATE_HOURS_DEFAULT, CHAT_CERTIFICATE_HOURS_MAX, CHAT_CERTIFICATE_HOURS_MIN,
     CardKind, CardKinds, EffectivePolicy, GroupPolicy, PolicyError, UnknownCardKind,
 };
+pub use search::{SEARCH_TEXT_CHARS_MAX, SEARCH_WORDS_MAX, Search, SearchField};
 pub use snapshot::{Directory, Snapshot};
 pub use storage::{DirectoryStore, EnrolCodes, StorageError};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::search::{Listed, Search};
 use crate::{
     Account, AccountId, DomainName, EffectivePolicy, Group, GroupName, GroupPolicy, SipAddress, Upn,
 };
@@ -19,6 +20,8 @@ pub struct Snapshot {
     by_id: HashMap<AccountId, Arc<Account>>,
     by_address: HashMap<SipAddress, AccountId>,
     by_upn: HashMap<String, AccountId>,
+    /// Enabled people as a search looks at them.
+    listed: HashMap<AccountId, Arc<Listed>>,
 }
 
 impl Snapshot {
@@ -55,7 +58,33 @@ impl Snapshot {
             .insert(account.sip_address.clone(), account.id.clone());
         self.by_upn
             .insert(account.upn.key().to_owned(), account.id.clone());
+        if account.enabled {
+            let listed = Arc::new(Listed::new(&account));
+            self.listed.insert(account.id.clone(), listed);
+        } else {
+            self.listed.remove(&account.id);
+        }
         self.by_id.insert(account.id.clone(), Arc::new(account));
+    }
+
+    /// Enabled people whom a search finds, at most `limit`: those whose name begins with what is
+    /// looked for first, then those who have it all in their name, then the others; each in the
+    /// order of names. The second value says whether there are more.
+    #[must_use]
+    pub fn search(&self, search: &Search, limit: usize) -> (Vec<Arc<Account>>, bool) {
+        let mut found: Vec<(u8, &Listed, &AccountId)> = self
+            .listed
+            .iter()
+            .filter_map(|(id, listed)| Some((listed.rank(search)?, &**listed, id)))
+            .collect();
+        let more = found.len() > limit;
+        found.sort_unstable_by(|(one, a, x), (other, b, y)| {
+            (one, a.order(), x).cmp(&(other, b.order(), y))
+        });
+        found.truncate(limit);
+        let accounts = found.into_iter();
+        let accounts = accounts.filter_map(|(.., id)| self.by_id.get(id).cloned());
+        (accounts.collect(), more)
     }
 
     /// Sets what a group's policy says; a group that is new is added.
@@ -191,6 +220,7 @@ mod tests {
             display_name: new.display_name,
             title: None,
             phone: None,
+            photo: None,
             enabled: true,
             groups: vec!["sales".parse().unwrap()],
             password_hash: None,

@@ -109,6 +109,20 @@ faults! {
     MessageEmpty = 1621, "There is nothing to send.", "Type a text.";
     ContactRefused = 1622, "The server refused the change of the contact list.", "Try again; tell your help desk if it goes on.";
     StatusRefused = 1623, "The server did not take the status.", "Try again.";
+    GroupUnknown = 1640, "There is no group of this name in your contact list.", "List the groups and check the name.";
+    GroupExists = 1641, "There is already a group of this name.", "Choose another name.";
+    GroupNameInvalid = 1642, "This cannot be the name of a group.", "Choose a name of 1 to 64 characters that does not begin with '~'.";
+    ConversationUnknown = 1643, "This conversation has ended.", "Begin a new one.";
+    InvitationFailed = 1644, "The person could not be brought into the conversation.", "Try again later.";
+    ConversationFull = 1645, "No more people fit into this conversation.", "Begin another one.";
+    LevelRefused = 1646, "The server did not take the change of what this person may see.", "Try again; tell your help desk if it goes on.";
+    AlreadyInConversation = 1647, "This person is in the conversation already.", "There is nothing to do.";
+    PhotoRefused = 1660, "This file cannot be somebody's photo.", "Give a JPEG or PNG picture of a usual size.";
+    SearchEmpty = 1661, "There is nothing to look for.", "Type the beginning of a name, an address, a title or a telephone number.";
+    SearchTooOften = 1662, "You have looked for people very often just now.", "Wait a minute and try again.";
+    DirectoryNotOffered = 1663, "Your server offers no search for people.", "Ask your administrator.";
+    DirectoryUnavailable = 1664, "The directory could not be asked.", "Try again; tell your help desk if it goes on.";
+    PhotoMissing = 1665, "This person has no photo.", "Nothing needs to be done.";
     // 1700: server configuration, administration, database.
     ConfigInvalid = 1701, "The configuration is not valid.", "Correct the line that is named.";
     DataDirectoryInUse = 1702, "Another server is running on this data directory.", "Stop it first, or choose another directory.";

@@ -15,6 +15,7 @@ pub mod init;
 pub mod listener;
 pub mod logging;
 pub mod open;
+pub mod photo;
 pub mod problem;
 pub mod serve;
 pub mod sessions;

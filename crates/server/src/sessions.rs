@@ -80,6 +80,10 @@ pub trait Sessions: Send + Sync {
     /// Ends the sessions that are meant, tells each why, and says how many there were. When this
     /// returns, none of them relays another message.
     fn end(&self, which: &SessionSelector, why: SessionEnd) -> usize;
+
+    /// What the directory says of this person has changed: those who see it are told, and the
+    /// person's own clients.
+    fn person_changed(&self, _address: &SipAddress) {}
 }
 
 /// No session at all: a server that is starting, or verbs without a server.

@@ -2,8 +2,8 @@
 //! Accounts: reading them all at start, and changing one.
 
 use lanyard_directory::{
-    Account, AccountDomain, AccountId, DirectoryStore, Group, GroupName, GroupPolicy, NewAccount,
-    PasswordHash, SipAddress, StorageError,
+    Account, AccountChange, AccountDomain, AccountId, DirectoryStore, Group, GroupName,
+    GroupPolicy, NewAccount, PasswordHash, PhotoHash, SipAddress, StorageError,
 };
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
@@ -39,7 +39,8 @@ pub enum ChangeError {
 }
 
 const SELECT: &str = "SELECT a.*, (SELECT group_concat(m.group_name, ' ') FROM members m
-    WHERE m.sid = a.sid) AS group_names FROM accounts a";
+    WHERE m.sid = a.sid) AS group_names,
+    (SELECT p.hash FROM photos p WHERE p.sid = a.sid) AS photo FROM accounts a";
 
 impl Tx<'_> {
     /// Makes an account with the next id, in the groups that it names.
@@ -115,6 +116,55 @@ impl Tx<'_> {
         self.account(id)
     }
 
+    /// Changes what others see of a person.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn change_account(
+        &mut self,
+        id: &AccountId,
+        change: &AccountChange,
+    ) -> Result<Account, ChangeError> {
+        let old = self.account(id)?;
+        let kept = |new: &Option<Option<String>>, old: Option<String>| new.clone().unwrap_or(old);
+        self.update(
+            "UPDATE accounts SET display_name = ?2, email = ?3, title = ?4, phone = ?5
+             WHERE sid = ?1",
+            params![
+                id.as_str(),
+                change.display_name.as_ref().unwrap_or(&old.display_name),
+                change.email.as_ref().unwrap_or(&old.email).as_str(),
+                kept(&change.title, old.title),
+                kept(&change.phone, old.phone),
+            ],
+        )?;
+        self.account(id)
+    }
+
+    /// Sets the photograph, or takes it away. The bytes are stored as they are.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn set_photo(
+        &mut self,
+        id: &AccountId,
+        jpeg: Option<&[u8]>,
+        now: OffsetDateTime,
+    ) -> Result<Account, ChangeError> {
+        self.account(id)?;
+        let done = match jpeg {
+            Some(jpeg) => self.connection.execute(
+                "INSERT OR REPLACE INTO photos (sid, hash, jpeg, set_at) VALUES (?1, ?2, ?3, ?4)",
+                params![id.as_str(), PhotoHash::of(jpeg).as_str(), jpeg, nanos(now)],
+            ),
+            None => self
+                .connection
+                .execute("DELETE FROM photos WHERE sid = ?1", [id.as_str()]),
+        };
+        done.map_err(StoreError::from)?;
+        self.account(id)
+    }
+
     /// The account as this transaction sees it.
     ///
     /// # Errors
@@ -155,6 +205,25 @@ impl Tx<'_> {
         )?;
         let (domain, nth) = row.ok_or(StoreError::NoRow("deployment"))?;
         domain.account(nth).ok_or(ChangeError::AccountsUsedUp)
+    }
+}
+
+impl Store {
+    /// The photograph with this name, as long as somebody who may sign in has it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn photo(&self, hash: &PhotoHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|connection| {
+            query_one(
+                connection,
+                "photos",
+                "SELECT p.jpeg FROM photos p JOIN accounts a ON a.sid = p.sid
+                 WHERE p.hash = ?1 AND a.enabled = 1 LIMIT 1",
+                [hash.as_str()],
+                |fields| fields.raw("jpeg"),
+            )
+        })
     }
 }
 
@@ -211,6 +280,7 @@ fn read(fields: &Fields<'_, '_>) -> Result<Account, StoreError> {
         display_name: fields.raw("display_name")?,
         title: fields.raw("title")?,
         phone: fields.raw("phone")?,
+        photo: fields.parse_some("photo")?,
         enabled: fields.raw("enabled")?,
         groups,
         password_hash: password_hash

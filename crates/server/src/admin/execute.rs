@@ -28,6 +28,11 @@ pub fn execute(app: &App, actor: &Actor, request: Request) -> Result<Reply, Prob
         Request::UserAdd(account) => users::add(&desk, account),
         Request::UserList => Ok(users::list(&desk)),
         Request::UserShow(address) => users::show(&desk, &address),
+        Request::UserSet {
+            address,
+            change,
+            photo,
+        } => users::set(&desk, &address, change, &photo),
         Request::UserSetEnabled { address, enabled } => {
             users::set_enabled(&desk, &address, enabled)
         }

@@ -21,8 +21,8 @@ pub use client::{ServerAnswer, ask_server};
 pub use execute::execute;
 pub(crate) use listener_certificate::renew_when_due;
 pub use protocol::{
-    CardLossReason, Greeting, PROTOCOL_VERSION, PolicyField, Reply, Request, RequestLine,
-    ResponseLine, SecretText,
+    CardLossReason, Greeting, PROTOCOL_VERSION, PhotoWish, PolicyField, Reply, Request,
+    RequestLine, ResponseLine, SecretText,
 };
 pub(crate) use socket::user_name;
 pub use socket::{bind, serve};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use lanyard_directory::{GroupName, GroupPolicy, NewAccount, SipAddress};
+use lanyard_directory::{AccountChange, GroupName, GroupPolicy, NewAccount, SipAddress};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -60,6 +60,15 @@ pub enum Request {
     UserList,
     /// One account.
     UserShow(SipAddress),
+    /// Change what others see of a person.
+    UserSet {
+        /// Whose.
+        address: SipAddress,
+        /// What is changed.
+        change: AccountChange,
+        /// The photograph.
+        photo: PhotoWish,
+    },
     /// Shut a person out, or let in again.
     UserSetEnabled {
         /// Whom.
@@ -158,6 +167,19 @@ pub enum Request {
     AuditVerify,
     /// Make the certificate of the listeners anew, with these names besides those that it has.
     CertificateRenew(Vec<String>),
+}
+
+/// What becomes of a photograph.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhotoWish {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is taken away.
+    Remove,
+    /// This picture, as the file has it, in base64 (RFC 4648 section 4).
+    Set(String),
 }
 
 /// Why a card is withdrawn.

@@ -2,18 +2,21 @@
 //! Verbs on people.
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lanyard_authority::audit::Action;
 use lanyard_directory::{
-    Account, EnrolCode, NewAccount, Password, PasswordHash, SipAddress, Snapshot, StoredCode,
-    check_text, parse_import,
+    Account, AccountChange, EnrolCode, NewAccount, Password, PasswordHash, SipAddress, Snapshot,
+    StoredCode, check_text, parse_import,
 };
 use lanyard_fault::Fault;
 use lanyard_store::ChangeError;
 use time::OffsetDateTime;
 
 use super::execute::Desk;
-use super::protocol::{Reply, SecretText};
+use super::protocol::{PhotoWish, Reply, SecretText};
 use super::view::{CodeView, ImportView, UserEnd, UserView};
+use crate::photo;
 use crate::problem::Problem;
 use crate::sessions::{SessionEnd, SessionSelector};
 
@@ -56,6 +59,76 @@ pub(super) fn show(desk: &Desk<'_>, address: &SipAddress) -> Result<Reply, Probl
     Ok(Reply::User(view(&desk.app.directory.load(), &account)))
 }
 
+pub(super) fn set(
+    desk: &Desk<'_>,
+    address: &SipAddress,
+    change: AccountChange,
+    photo: &PhotoWish,
+) -> Result<Reply, Problem> {
+    let change = checked_change(change)?;
+    let jpeg = match photo {
+        PhotoWish::Keep | PhotoWish::Remove => None,
+        PhotoWish::Set(file) => Some(picture(file)?),
+    };
+    if change.is_empty() && *photo == PhotoWish::Keep {
+        return Err(Problem::with(Fault::AdminInput, "nothing to set was given"));
+    }
+    let _lock = desk.change_lock();
+    let account = desk.account(address)?;
+    // Which fields, not what they say: the trail is kept for ever, telephone numbers need not be.
+    let fields: Vec<&str> = [
+        ("name", change.display_name.is_some()),
+        ("email", change.email.is_some()),
+        ("title", change.title.is_some()),
+        ("phone", change.phone.is_some()),
+        ("photo", *photo != PhotoWish::Keep),
+    ]
+    .into_iter()
+    .filter_map(|(field, is_changed)| is_changed.then_some(field))
+    .collect();
+    let audit = desk.entry(
+        Action::UserChanged,
+        address.as_str(),
+        &[("fields", fields.into())],
+    );
+    let (id, removes) = (account.id.clone(), *photo == PhotoWish::Remove);
+    let changed = desk.change(audit, move |tx| {
+        let mut changed = tx.change_account(&id, &change)?;
+        if jpeg.is_some() || removes {
+            changed = tx.set_photo(&id, jpeg.as_deref(), OffsetDateTime::now_utc())?;
+        }
+        Ok(changed)
+    })?;
+    desk.app
+        .directory
+        .change(|next| next.put_account(changed.clone()));
+    desk.app.sessions().person_changed(address);
+    Ok(Reply::User(view(&desk.app.directory.load(), &changed)))
+}
+
+/// The picture as it will be stored.
+fn picture(file: &str) -> Result<Vec<u8>, Problem> {
+    let bytes = STANDARD
+        .decode(file)
+        .map_err(|error| Problem::with(Fault::AdminProtocol, error))?;
+    photo::normalise(&bytes).map_err(|error| Problem::with(Fault::PhotoRefused, error))
+}
+
+fn checked_change(mut change: AccountChange) -> Result<AccountChange, Problem> {
+    if let Some(name) = &mut change.display_name {
+        *name = checked_text("the name", name)?;
+    }
+    for (what, text) in [
+        ("the title", &mut change.title),
+        ("the telephone number", &mut change.phone),
+    ] {
+        if let Some(Some(text)) = text {
+            *text = checked_text(what, text)?;
+        }
+    }
+    Ok(change)
+}
+
 pub(super) fn set_enabled(
     desk: &Desk<'_>,
     address: &SipAddress,
@@ -86,6 +159,7 @@ pub(super) fn set_enabled(
         let whose = SessionSelector::Account(changed.id.clone());
         desk.app.sessions().end(&whose, SessionEnd::AccountDisabled)
     };
+    desk.app.sessions().person_changed(address);
     let user = view(&desk.app.directory.load(), &changed);
     Ok(Reply::UserEnd(UserEnd {
         user,
@@ -233,6 +307,7 @@ pub(super) fn view(snapshot: &Snapshot, account: &Account) -> UserView {
         name: account.display_name.clone(),
         title: account.title.clone(),
         phone: account.phone.clone(),
+        photo: account.photo.clone(),
         enabled: account.enabled,
         groups: account.groups.clone(),
         has_password: account.password_hash.is_some(),
@@ -259,22 +334,23 @@ fn checked(desk: &Desk<'_>, mut account: NewAccount) -> Result<NewAccount, Probl
             ),
         ));
     }
-    let text = |what: &str, text: &str| {
-        check_text(text)
-            .map_err(|error| Problem::with(Fault::AdminInput, format_args!("{what}: {error}")))
-    };
-    account.display_name = text("the name", &account.display_name)?;
+    account.display_name = checked_text("the name", &account.display_name)?;
     account.title = account
         .title
-        .map(|title| text("the title", &title))
+        .map(|title| checked_text("the title", &title))
         .transpose()?;
     account.phone = account
         .phone
-        .map(|phone| text("the telephone number", &phone))
+        .map(|phone| checked_text("the telephone number", &phone))
         .transpose()?;
     account.groups.sort();
     account.groups.dedup();
     Ok(account)
+}
+
+fn checked_text(what: &str, text: &str) -> Result<String, Problem> {
+    check_text(text)
+        .map_err(|error| Problem::with(Fault::AdminInput, format_args!("{what}: {error}")))
 }
 
 fn names(account: &NewAccount) -> serde_json::Value {

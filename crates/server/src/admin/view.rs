@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What administrators see: the data behind every table and every `--json`.
 
-use lanyard_directory::{AccountId, CardKind, EffectivePolicy, GroupName, GroupPolicy, SipAddress};
+use lanyard_directory::{
+    AccountId, CardKind, EffectivePolicy, GroupName, GroupPolicy, PhotoHash, SipAddress,
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -35,6 +37,9 @@ pub struct UserView {
     pub title: Option<String>,
     /// The telephone number.
     pub phone: Option<String>,
+    /// The photograph, by its hash.
+    #[serde(default)]
+    pub photo: Option<PhotoHash>,
     /// Whether the person may come in.
     pub enabled: bool,
     /// The groups.

@@ -109,9 +109,35 @@ pub enum UserCommand {
         /// The telephone number.
         #[arg(long)]
         phone: Option<String>,
+        /// A photo: a JPEG or PNG file.
+        #[arg(long, value_name = "FILE")]
+        photo: Option<PathBuf>,
         /// A group to put the person into; can be given several times.
         #[arg(long)]
         group: Vec<GroupName>,
+    },
+    /// Change what others see of a person; it reaches them at once.
+    Set {
+        /// The sign-in address.
+        address: SipAddress,
+        /// The name that others see.
+        #[arg(long)]
+        name: Option<String>,
+        /// The e-mail address.
+        #[arg(long)]
+        email: Option<Email>,
+        /// The job title; an empty text takes it away.
+        #[arg(long)]
+        title: Option<String>,
+        /// The telephone number; an empty text takes it away.
+        #[arg(long)]
+        phone: Option<String>,
+        /// A photo: a JPEG or PNG file. It is made small and stored without its metadata.
+        #[arg(long, value_name = "FILE", conflicts_with = "no_photo")]
+        photo: Option<PathBuf>,
+        /// Take the photo away.
+        #[arg(long)]
+        no_photo: bool,
     },
     /// List everybody.
     List,
@@ -143,7 +169,8 @@ pub enum UserCommand {
         /// The sign-in address.
         address: SipAddress,
     },
-    /// Add everybody of a CSV file, or nobody when a line is wrong.
+    /// Add everybody of a CSV file, or nobody when a line is wrong. The columns are address, upn,
+    /// email, name, title, phone, groups and photo; a photo is a file beside the CSV file.
     Import {
         /// The file; '-' means standard input.
         file: PathBuf,

@@ -5,10 +5,13 @@ use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lanyard_directory::{IMPORT_BYTES_MAX, PASSWORD_BYTES_MAX};
 use lanyard_fault::Fault;
 
-use crate::admin::SecretText;
+use crate::admin::{PhotoWish, SecretText};
+use crate::photo;
 use crate::problem::Problem;
 
 /// Reads a new password: one line of the descriptor, or twice from the terminal without echo.
@@ -44,6 +47,31 @@ fn secret_line(number: u32) -> std::io::Result<SecretText> {
     Ok(SecretText::new(
         text.trim_end_matches(['\r', '\n']).to_owned(),
     ))
+}
+
+/// Reads a picture, checks it, and gives it as it travels.
+pub(super) fn photo(path: &Path) -> Result<PhotoWish, Problem> {
+    let problem = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Problem::with(
+            Fault::AdminInput,
+            format_args!("{}: {error}", path.display()),
+        ),
+        _ => Problem::file(path, &error),
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .map_err(problem)?
+        .take(photo::SOURCE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(problem)?;
+    // The server does the same again and stores its own result.
+    photo::normalise(&bytes).map_err(|error| {
+        Problem::with(
+            Fault::PhotoRefused,
+            format_args!("{}: {error}", path.display()),
+        )
+    })?;
+    Ok(PhotoWish::Set(STANDARD.encode(&bytes)))
 }
 
 /// Reads an import file, or standard input for `-`.

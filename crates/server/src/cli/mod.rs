@@ -3,6 +3,7 @@
 
 mod args;
 mod input;
+mod photos;
 mod policies;
 mod render;
 mod verbs;

@@ -133,6 +133,7 @@ fn user(view: &UserView) -> String {
     ];
     lines.extend(view.title.clone().map(|title| ("title", title)));
     lines.extend(view.phone.clone().map(|phone| ("phone", phone)));
+    lines.extend(view.photo.as_ref().map(|_| ("photo", "set".to_owned())));
     lines.extend([
         ("account id", view.id.to_string()),
         ("state", state(view.enabled).to_owned()),
@@ -445,6 +446,7 @@ mod tests {
             name: "Älice Smith".to_owned(),
             title: Some("Head".to_owned()),
             phone: None,
+            photo: Some(lanyard_directory::PhotoHash::of(b"")),
             enabled: false,
             groups: vec!["sales".parse().unwrap()],
             has_password: false,

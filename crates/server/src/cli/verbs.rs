@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use lanyard_directory::{GroupPolicy, NewAccount};
+use lanyard_directory::{AccountChange, GroupPolicy, NewAccount};
 use lanyard_fault::Fault;
 
 use super::args::{
@@ -14,7 +14,7 @@ use super::args::{
 };
 use super::{administrator, input, print, render};
 use crate::admin::{
-    CardLossReason, PolicyField, Reply, Request, ServerAnswer, ask_server, execute,
+    CardLossReason, PhotoWish, PolicyField, Reply, Request, ServerAnswer, ask_server, execute,
 };
 use crate::data::DataDir;
 use crate::init::{InitPlan, init};
@@ -74,6 +74,18 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             };
             print(&render::reply(&reply, json))?;
         }
+        Command::User(UserCommand::Add { .. } | UserCommand::Import { .. }) => {
+            // Pictures are read and checked before anybody is added.
+            let (first, photos) = super::photos::with_photos(command)?;
+            let mut reply = carry_out(&data, config.as_deref(), first)?;
+            for wish in photos {
+                let set = carry_out(&data, config.as_deref(), wish)?;
+                if matches!(reply, Reply::User(_)) {
+                    reply = set;
+                }
+            }
+            print(&render::reply(&reply, json))?;
+        }
         verb => {
             let reply = carry_out(&data, config.as_deref(), request(verb)?)?;
             print(&render::reply(&reply, json))?;
@@ -115,7 +127,7 @@ fn carry_out(
     Ok(outcome?)
 }
 
-fn request(command: Command) -> Result<Request, Problem> {
+pub(super) fn request(command: Command) -> Result<Request, Problem> {
     Ok(match command {
         Command::User(command) => user_request(command)?,
         Command::Group(command) => match command {
@@ -165,6 +177,7 @@ fn user_request(command: UserCommand) -> Result<Request, Problem> {
             title,
             phone,
             group,
+            photo: _,
         } => {
             let mut account = NewAccount::new(address);
             account.upn = upn.unwrap_or(account.upn);
@@ -176,6 +189,32 @@ fn user_request(command: UserCommand) -> Result<Request, Problem> {
                 groups: group,
                 ..account
             })
+        }
+        UserCommand::Set {
+            address,
+            name,
+            email,
+            title,
+            phone,
+            photo,
+            no_photo,
+        } => {
+            // An empty text takes a value away.
+            let or_none = |text: String| Some(text).filter(|text| !text.trim().is_empty());
+            Request::UserSet {
+                address,
+                change: AccountChange {
+                    display_name: name,
+                    email,
+                    title: title.map(or_none),
+                    phone: phone.map(or_none),
+                },
+                photo: match photo {
+                    Some(file) => input::photo(&file)?,
+                    None if no_photo => PhotoWish::Remove,
+                    None => PhotoWish::Keep,
+                },
+            }
         }
         UserCommand::List => Request::UserList,
         UserCommand::Show { address } => Request::UserShow(address),

@@ -2,9 +2,11 @@
 //! The node's hub, the connections it speaks through, and the sessions that administrators see.
 
 use crate::sessions::{SessionEnd, SessionInfo, SessionSelector, Sessions};
+use lanyard_directory::SipAddress;
 use lanyard_presence::hub::EndEvent;
 use lanyard_presence::{
-    ConnectionId, Effect, Effects, EndReason, Hub, Now, Registration, RosterStore, SessionFilter,
+    ConnectionId, Effect, Effects, EndReason, Hub, Now, PersonUri, Registration, RosterStore,
+    SessionFilter,
 };
 use lanyard_sip::{Message, OutMessage};
 use std::collections::HashMap;
@@ -351,5 +353,11 @@ impl Sessions for CoreSessions {
         };
         self.0.end_connections(&meant, &reason(why.fault(), event));
         meant.len()
+    }
+
+    fn person_changed(&self, address: &SipAddress) {
+        if let Ok(person) = PersonUri::parse(&address.uri()) {
+            self.0.with_hub(|hub| hub.person_changed(now(), &person));
+        }
     }
 }

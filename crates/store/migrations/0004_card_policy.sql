@@ -1,0 +1,1 @@
+-- What a group asks of cards and of the people who use them.
