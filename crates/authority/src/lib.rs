@@ -20,6 +20,8 @@ pub mod audit;
 mod authority;
 pub mod bench;
 mod card;
+mod card_keys;
+mod card_life;
 pub mod ceremony;
 mod issue;
 pub mod lint;
@@ -35,6 +37,8 @@ pub use authority::{
     Authority, AuthorityError, AuthoritySettings, CRL_LIFETIME, CRL_REFRESH, CrlIssueError,
 };
 pub use card::{Card, CardError, CardGuid, CardKind};
+pub use card_keys::{CARD_SECRET_BYTES, CardKeys, CardSecretError, CardSecretVersion, CardSecrets};
+pub use card_life::{CardCare, CardEvent, CardState, IllegalTransition};
 pub use issue::{
     CardOrder, IssueError, Issued, IssuedCard, PrepareError, Prepared, RecordError, Signed, Stored,
 };

@@ -5,9 +5,11 @@
 
 use std::fmt;
 
+use std::time::SystemTime;
+
 use lanyard_piv::{
-    Algorithm, Guid, ManagementAlgorithm, ManagementKey, NewPin, ObjectId, Pin, PublicKey, Puk,
-    Slot, Tries,
+    Algorithm, DeskKey, DeskReadiness, DeskResponse, Guid, ManagementAlgorithm, ManagementKey,
+    NewPin, ObjectId, Pin, PublicKey, Puk, Slot, Tries,
 };
 use zeroize::Zeroizing;
 
@@ -184,6 +186,34 @@ pub trait Keeper: Send {
     fn object(&self, object: ObjectId) -> Option<Vec<u8>>;
     /// Replaces an object; `None` removes it.
     fn put_object(&mut self, object: ObjectId, contents: Option<&[u8]>) -> Result<(), KeeperError>;
+
+    /// Prepares the card for unblocking by the help desk, and gives the PUK up: from now on only the
+    /// desk's responses replace the PIN. What is kept must not contain the key or any response.
+    fn arm_desk(&mut self, opened: &Opened, key: &DeskKey) -> Result<(), KeeperError> {
+        let _ = (opened, key);
+        Err(KeeperError::Unsupported)
+    }
+    /// The challenge for the desk. It stays the same for [`crate::DESK_CHALLENGE_SECS_MAX`], then another
+    /// takes its place. [`KeeperError::NoKey`] when the card was never armed or has used up all.
+    fn desk_challenge(&mut self, now: SystemTime) -> Result<DeskReadiness, KeeperError> {
+        let _ = now;
+        Err(KeeperError::NoKey)
+    }
+    /// Sets a new PIN with the desk's response to the challenge that was shown, which is used up by it.
+    fn desk_unblock(
+        &mut self,
+        response: &DeskResponse,
+        new: &NewPin,
+        now: SystemTime,
+    ) -> Result<(), ReferenceError> {
+        let _ = (response, new, now);
+        Err(KeeperError::NoKey.into())
+    }
+    /// Moves key and certificate from one slot to another, both or neither.
+    fn adopt(&mut self, from: Slot, to: Slot, opened: &Opened) -> Result<(), KeeperError> {
+        let _ = (from, to, opened);
+        Err(KeeperError::Unsupported)
+    }
 
     /// Fills `bytes` with randomness for challenges.
     fn random(&mut self, bytes: &mut [u8]) -> Result<(), KeeperError>;

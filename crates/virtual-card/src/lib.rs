@@ -58,8 +58,8 @@ pub use instance::{CARDS_MAX, InstanceId, NotAnInstance};
 pub use keeper::{Keeper, KeeperError, Opened, Protection, ReferenceError, ReferenceStatus};
 pub use places::{Places, PlacesError};
 pub use sealed::{
-    ClaimError, FileStorage, FormatError, KdfCost, MemoryStorage, NewCard, Presence, STATE_FILE,
-    SealedCard, Storage,
+    ClaimError, DESK_CHALLENGE_SECS_MAX, DESK_TRIES_MAX, DESK_UNBLOCKINGS_MAX, FileStorage,
+    FormatError, KdfCost, MemoryStorage, NewCard, Presence, STATE_FILE, SealedCard, Storage,
 };
 
 /// Wrong PINs before the PIN is blocked.

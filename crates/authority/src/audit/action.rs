@@ -68,8 +68,24 @@ actions! {
     CardLost = "card.lost",
     /// A card was withdrawn.
     CardRevoked = "card.revoked",
-    /// A card's PIN was unblocked.
+    /// A card was reported damaged.
+    CardDamaged = "card.damaged",
+    /// A lost card was found.
+    CardFound = "card.found",
+    /// A card was destroyed.
+    CardDestroyed = "card.destroyed",
+    /// A card was given another name.
+    CardRenamed = "card.renamed",
+    /// A card was renewed.
+    CardRenewed = "card.renewed",
+    /// Keys were handed to a card's enrolment.
+    CardKeysHandedOut = "card.keys-handed-out",
+    /// The secret from which the keys of cards are derived has a new version.
+    CardSecretRotated = "card.secret-rotated",
+    /// The desk allowed a card's PIN to be unblocked.
     CardUnblocked = "card.unblocked",
+    /// An unblocking was refused.
+    CardUnblockRefused = "card.unblock-refused",
     /// A revocation list was made.
     CrlIssued = "crl.issued",
     /// Somebody signed in.

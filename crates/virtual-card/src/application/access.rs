@@ -137,6 +137,16 @@ impl Access {
         self.challenge = None;
     }
 
+    /// What the verified PIN opens, for a change that needs the PIN and uses no key.
+    pub(super) fn opened(&mut self, now: Instant) -> Result<&Opened, StatusWord> {
+        let verified = self
+            .verified
+            .as_mut()
+            .ok_or(StatusWord::SECURITY_STATUS_NOT_SATISFIED)?;
+        verified.used = now;
+        Ok(&verified.opened)
+    }
+
     /// Passes when this use of a private key is allowed now, and gives what opens the key. A pass
     /// is spent: 9C wants the PIN anew for the next use.
     pub(super) fn use_key(

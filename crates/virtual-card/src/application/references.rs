@@ -113,7 +113,7 @@ fn refused(access: &mut Access, error: ReferenceError) -> StatusWord {
     status_of_reference(error)
 }
 
-fn status_of_reference(error: ReferenceError) -> StatusWord {
+pub(super) fn status_of_reference(error: ReferenceError) -> StatusWord {
     match error {
         ReferenceError::Wrong { tries_left } => StatusWord::tries(tries_left),
         ReferenceError::Blocked => StatusWord::BLOCKED,

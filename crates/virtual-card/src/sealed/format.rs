@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::crypto::{KEY_BYTES, KdfCost, SALT_BYTES, sha256};
+use super::desk::SealedDesk;
 
 /// The version that this program writes.
 const VERSION: u32 = 1;
@@ -58,6 +59,9 @@ pub(crate) struct CardState {
     /// whoever reads the file; it only keeps one form for all keys.
     pub(crate) device_key: Blob,
     pub(crate) management: SealedManagement,
+    /// The unblockings that the help desk can answer; none for a card that nobody manages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) desk: Option<SealedDesk>,
     /// By slot, two hexadecimal digits.
     pub(crate) keys: BTreeMap<String, SealedKey>,
     /// By object tag, in hexadecimal digits.
@@ -162,6 +166,7 @@ impl CardState {
             && self.vault.0.len() == KEY_BYTES
             && self.device_key.0.len() == KEY_BYTES
             && self.kdf.is_bearable()
+            && self.desk.as_ref().is_none_or(SealedDesk::is_consistent)
     }
 }
 
@@ -207,6 +212,7 @@ pub(crate) mod tests {
                 initial: false,
                 sealed: Blob(vec![6; 60]),
             },
+            desk: None,
             keys: BTreeMap::from([(
                 "9A".to_owned(),
                 SealedKey {

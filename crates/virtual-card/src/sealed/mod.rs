@@ -12,6 +12,7 @@
 //! "no hardware protection".
 
 mod crypto;
+mod desk;
 mod format;
 mod keys;
 mod public;
@@ -19,15 +20,18 @@ mod reference;
 mod rsa_key;
 mod storage;
 
+use std::time::SystemTime;
+
 use lanyard_piv::{
-    Algorithm, Guid, ManagementAlgorithm, ManagementKey, NewPin, ObjectId, PIN_BYTES, Pin,
-    PublicKey, Puk, Slot,
+    Algorithm, DeskKey, DeskReadiness, DeskResponse, Guid, ManagementAlgorithm, ManagementKey,
+    NewPin, ObjectId, PIN_BYTES, Pin, PublicKey, Puk, Slot,
 };
 use zeroize::Zeroizing;
 
 pub use self::crypto::KdfCost;
 pub(crate) use self::crypto::random;
 use self::crypto::{KEY_BYTES, SALT_BYTES, Secret};
+pub use self::desk::{DESK_CHALLENGE_SECS_MAX, DESK_TRIES_MAX, DESK_UNBLOCKINGS_MAX};
 pub use self::format::FormatError;
 use self::format::{Blob, CardState, SealedKey, SealedManagement, SealedReference};
 pub(crate) use self::public::public_state;
@@ -124,6 +128,7 @@ impl<S: Storage> SealedCard<S> {
             vault: Blob(crypto::vault_public(&secret)?),
             device_key: Blob(device_key.to_vec()),
             management,
+            desk: None,
             keys: std::collections::BTreeMap::new(),
             objects: card
                 .objects
@@ -434,6 +439,27 @@ impl<S: Storage> Keeper for SealedCard<S> {
             return Err(KeeperError::Full);
         }
         self.commit(next)
+    }
+
+    fn arm_desk(&mut self, opened: &Opened, key: &DeskKey) -> Result<(), KeeperError> {
+        self.arm(opened, key)
+    }
+
+    fn desk_challenge(&mut self, now: SystemTime) -> Result<DeskReadiness, KeeperError> {
+        self.show_challenge(now)
+    }
+
+    fn desk_unblock(
+        &mut self,
+        response: &DeskResponse,
+        new: &NewPin,
+        now: SystemTime,
+    ) -> Result<(), ReferenceError> {
+        self.unblock_by_desk(response, new, now)
+    }
+
+    fn adopt(&mut self, from: Slot, to: Slot, opened: &Opened) -> Result<(), KeeperError> {
+        self.adopt_key(from, to, opened)
     }
 
     fn random(&mut self, bytes: &mut [u8]) -> Result<(), KeeperError> {

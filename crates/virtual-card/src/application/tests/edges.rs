@@ -129,6 +129,10 @@ fn a_chain_that_another_command_breaks_does_nothing() {
     assert_eq!(reader.status(&piece(second)), 0x9000, "joined");
     assert_eq!(reader.status(&chained(first)), 0x9000);
     assert_eq!(reader.status(&Command::verify_query()), 0x9000);
-    assert_eq!(reader.status(&piece(second)), 0x6A80, "the first half is forgotten");
+    assert_eq!(
+        reader.status(&piece(second)),
+        0x6A80,
+        "the first half is forgotten"
+    );
     assert_eq!(reader.status(&piece(&template)), 0x9000);
 }
