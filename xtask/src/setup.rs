@@ -44,6 +44,9 @@ const JUDGES: &[&str] = &[
     "curl",
     "git",
     "gnutls-bin",
+    "swtpm",
+    "swtpm-tools",
+    "tpm2-tools",
 ];
 
 /// Makes sure that the packages are there. Returns those that are still missing, which only the

@@ -17,6 +17,7 @@ use crate::extensions::{self, ExtensionError, Extensions};
 use crate::identity::{Email, Sid, Upn};
 use crate::key::{KeyError, PublicKey, SignatureAlgorithm, SignatureError};
 use crate::name::DistinguishedName;
+use crate::oid::Oid;
 use crate::serial::{Serial, SerialError, Thumbprint};
 use crate::signed;
 use crate::signer::{SignError, Signer};
@@ -124,6 +125,15 @@ impl Certificate {
     /// The extensions.
     pub fn extensions(&self) -> &Extensions {
         &self.fields.extensions
+    }
+
+    /// The contents of an extension that this crate does not know, as they stand in the certificate; `None` when it has
+    /// no such extension.
+    pub fn extension_value(&self, oid: &Oid) -> Option<Vec<u8>> {
+        let signed = signed::split(&self.der).ok()?;
+        let raw = RawTbs::from_der(signed.to_be_signed).ok()?;
+        let found = raw.extensions()?.iter().find(|e| e.extn_id == oid.0)?;
+        Some(found.extn_value.as_bytes().to_vec())
     }
 
     /// Who the certificate says it is about: to show, or to pick a card by, never to let anybody in.
