@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const ENDPOINTS_PER_PERSON_MAX: usize = 128;
 /// Contacts in one person's list.
 pub const CONTACTS_PER_PERSON_MAX: usize = 3_000;
+/// The whole list as one document, which has to fit into one message to every client.
+pub const CONTACT_LIST_BYTES_MAX: usize = 896 * 1024;
 /// Groups in one person's list.
 pub const GROUPS_PER_PERSON_MAX: usize = 256;
 /// Groups that one contact may be in.
@@ -17,20 +19,35 @@ pub const PUBLICATIONS_PER_PERSON_MAX: usize = 512;
 pub const PUBLICATIONS_PER_REQUEST_MAX: usize = 128;
 /// Serialised size of one publication's content.
 pub const PUBLICATION_BYTES_MAX: usize = 16 * 1024;
+/// Serialised size of all that one person has published: a watcher gets no larger document, and a
+/// change of one person costs two hundred watchers no more than that each.
+pub const PUBLISHED_BYTES_PER_PERSON_MAX: usize = 256 * 1024;
+/// The highest number of a container: the one of people who are blocked, above which nothing ranks.
+pub const CONTAINER_ID_MAX: u32 = 32_000;
 /// Containers that one person may have.
 pub const CONTAINERS_PER_PERSON_MAX: usize = 64;
 /// Members over all containers of one person.
 pub const MEMBERS_PER_PERSON_MAX: usize = 6_000;
+/// The members of all containers as they are written into the person's own document.
+pub const MEMBERS_BYTES_MAX: usize = 512 * 1024;
 /// Watchers waiting for one person's acknowledgement.
 pub const SUBSCRIBERS_PER_PERSON_MAX: usize = 1_000;
 /// Subscriptions of one endpoint.
 pub const SUBSCRIPTIONS_PER_ENDPOINT_MAX: usize = 1_024;
 /// Resources in one batched subscription.
 pub const RESOURCES_PER_SUBSCRIPTION_MAX: usize = 3_200;
+/// People that one endpoint watches, over all its subscriptions.
+pub const WATCHED_PER_ENDPOINT_MAX: usize = 6_400;
 /// Dialogs of one endpoint.
 pub const DIALOGS_PER_ENDPOINT_MAX: usize = 512;
+/// Dialogs of the same two endpoints: one of them cannot push out what the other has with third ones.
+pub const DIALOGS_PER_PAIR_MAX: usize = 16;
 /// Requests of one endpoint that wait for an answer of somebody else.
 pub const TRANSACTIONS_PER_ENDPOINT_MAX: usize = 256;
+/// Answered invitations of one endpoint that are remembered for their ACK and for late answers.
+pub const LINGERING_PER_ENDPOINT_MAX: usize = 64;
+/// The headers of a request that its answers repeat: Via, From, To, Call-ID, CSeq.
+pub const ROUTE_BYTES_MAX: usize = 4 * 1024;
 /// Messages of one connection that wait for a roster to be loaded.
 pub const PARKED_PER_CONNECTION_MAX: usize = 128;
 /// Requests of one person that wait for an earlier change to become durable.
@@ -45,6 +62,10 @@ pub const XML_DEPTH_MAX: usize = 32;
 pub const XML_ELEMENTS_MAX: usize = 40_000;
 /// Attributes of one XML element.
 pub const XML_ATTRIBUTES_MAX: usize = 32;
+/// The name of an XML namespace; a copied part repeats it on every element that uses it.
+pub const XML_NAMESPACE_BYTES_MAX: usize = 256;
+/// Namespace declarations that are in force at one place of an XML document.
+pub const XML_DECLARATIONS_MAX: usize = 64;
 /// A display name, a group name, the text of an attribute that we store.
 pub const TEXT_CHARS_MAX: usize = 256;
 /// An address with its scheme.

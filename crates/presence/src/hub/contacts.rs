@@ -194,6 +194,13 @@ fn outcome(roster: &Roster, operation: ContactOperation) -> Result<Outcome, Impo
                 subscribed,
                 external_uri,
             };
+            let old = roster.contacts.get(&contact.uri).map_or(0, contact_bytes);
+            let bytes = list_bytes(roster)
+                .saturating_sub(old)
+                .saturating_add(contact_bytes(&contact));
+            if bytes > limits::CONTACT_LIST_BYTES_MAX {
+                return Err(Impossible::Limit("The contact list is full."));
+            }
             let change = if known {
                 ContactChange::ModifiedContact(contact.clone())
             } else {
@@ -271,4 +278,43 @@ fn one(edit: RosterEdit, change: ContactChange) -> Outcome {
         changes: vec![change],
         group_added: None,
     }
+}
+
+/// More than the marks and numbers around one entry of the list.
+const ENTRY_BYTES: usize = 96;
+/// More than one number of a group and the space behind it.
+const GROUP_NUMBER_BYTES: usize = 11;
+
+/// How long the list is as a document, or a little less.
+fn list_bytes(roster: &Roster) -> usize {
+    let contacts = roster.contacts.values().map(contact_bytes);
+    let groups = roster.groups.values().map(|group| {
+        let texts = written_bytes(&group.name).saturating_add(written_bytes(&group.external_uri));
+        texts.saturating_add(ENTRY_BYTES)
+    });
+    contacts.chain(groups).fold(0, usize::saturating_add)
+}
+
+fn contact_bytes(contact: &Contact) -> usize {
+    let groups = contact.groups.len().saturating_mul(GROUP_NUMBER_BYTES);
+    [
+        written_bytes(contact.uri.address()),
+        written_bytes(&contact.name),
+        written_bytes(&contact.external_uri),
+        groups,
+    ]
+    .into_iter()
+    .fold(ENTRY_BYTES, usize::saturating_add)
+}
+
+/// The length of a text in XML.
+fn written_bytes(text: &str) -> usize {
+    let marked = text.bytes().filter(|byte| {
+        matches!(
+            byte,
+            b'<' | b'>' | b'&' | b'"' | b'\'' | b'\t' | b'\n' | b'\r'
+        )
+    });
+    text.len()
+        .saturating_add(marked.count().saturating_mul("quot;".len()))
 }

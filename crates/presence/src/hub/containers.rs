@@ -75,6 +75,17 @@ fn apply(container: &mut Container, change: &ContainerChange) {
     }
 }
 
+/// More than the marks around one member.
+const MEMBER_BYTES: usize = 40;
+
+/// How long the members are in the person's own document. Addresses and domains need no marks.
+fn written_bytes(container: &Container) -> usize {
+    let members = container.members.iter();
+    members
+        .map(|member| member.value.len().saturating_add(MEMBER_BYTES))
+        .fold(0, usize::saturating_add)
+}
+
 fn check_limits(roster: &Roster, result: &BTreeMap<u32, Container>) -> Result<(), Refusal> {
     let untouched = roster
         .containers
@@ -82,15 +93,20 @@ fn check_limits(roster: &Roster, result: &BTreeMap<u32, Container>) -> Result<()
         .filter(|(id, _)| !result.contains_key(*id));
     let mut containers = result.len();
     let mut members: usize = result.values().map(|c| c.members.len()).sum();
+    let mut bytes = result.values().map(written_bytes).sum::<usize>();
     for (_, container) in untouched {
         containers = containers.saturating_add(1);
         members = members.saturating_add(container.members.len());
+        bytes = bytes.saturating_add(written_bytes(container));
     }
     if containers > limits::CONTAINERS_PER_PERSON_MAX {
         return Err(Refusal::Limit("containers of one person"));
     }
     if members > limits::MEMBERS_PER_PERSON_MAX {
         return Err(Refusal::Limit("members of containers"));
+    }
+    if bytes > limits::MEMBERS_BYTES_MAX {
+        return Err(Refusal::Limit("size of the members of containers"));
     }
     Ok(())
 }

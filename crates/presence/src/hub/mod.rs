@@ -274,6 +274,13 @@ impl Hub {
         ]
     }
 
+    /// Deadlines that are set: at most one for each thing that is remembered.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn deadlines(&self) -> usize {
+        self.timers.len()
+    }
+
     /// The durable data of a person as memory has it.
     #[doc(hidden)]
     #[must_use]
@@ -449,6 +456,9 @@ impl Hub {
             Some(at) if at > now.instant => self.timers.set(at, Timer::Idle(uri.clone())),
             _ => {
                 self.persons.remove(uri);
+                for timer in [Timer::Idle, Timer::Flush, Timer::Clock] {
+                    self.timers.clear(timer(uri.clone()));
+                }
             }
         }
     }

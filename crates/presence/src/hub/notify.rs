@@ -11,6 +11,7 @@ use lanyard_sip::{Method, Name, OutMessage};
 
 use super::Hub;
 use super::effect::{ConnectionId, Effects, Now};
+use super::publish::published_names;
 use super::state::{Changed, EndpointId, Kind, SubscriptionId};
 use super::subscribe::Document;
 use super::timers::Timer;
@@ -168,7 +169,11 @@ impl Hub {
             return;
         };
         person.flush_set = false;
-        let dirty = std::mem::take(&mut person.dirty);
+        let mut dirty = std::mem::take(&mut person.dirty);
+        if dirty.contains("state") {
+            // Whether anything else is shown depends on it.
+            dirty.extend(published_names(person));
+        }
         let own: Vec<SubscriptionId> = person.own.iter().copied().collect();
         if dirty.is_empty() && own.is_empty() {
             return;

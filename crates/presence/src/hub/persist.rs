@@ -221,6 +221,7 @@ impl Hub {
             Then::ContainersSet => {
                 self.answer_empty(origin, fx);
                 self.move_watchers(now, uri, fx);
+                self.part_from_blocked(uri, fx);
                 let mark = |changed: &mut Changed| changed.containers = true;
                 self.changed_own(now, uri, mark, &[Kind::RoamingSelf], fx);
             }

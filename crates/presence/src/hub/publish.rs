@@ -209,6 +209,23 @@ fn stale(person: &Person, items: &[PublishItem]) -> Vec<FaultOperation> {
     faults
 }
 
+/// The categories that a person has published something in.
+pub(super) fn published_names(person: &Person) -> BTreeSet<String> {
+    let roster = person.roster().into_iter();
+    let durable = roster.flat_map(|roster| roster.publications.keys());
+    let all = durable.chain(person.live.keys());
+    all.map(|key| key.category.clone()).collect()
+}
+
+/// The contents of everything that a person has published.
+fn published_bytes(person: &Person) -> usize {
+    let durable = person.roster().into_iter();
+    let durable = durable.flat_map(|roster| roster.publications.values());
+    let durable = durable.map(|p| p.content.len());
+    let live = person.live.values().map(|p| p.content.len());
+    durable.chain(live).fold(0, usize::saturating_add)
+}
+
 /// Splits accepted items into what is durable and what lives with an endpoint.
 fn accept(
     person: &Person,
@@ -221,9 +238,12 @@ fn accept(
     let durable = person.roster().map(|roster| &roster.publications);
     let stored = durable.map_or(0, BTreeMap::len);
     let mut count = stored.saturating_add(person.live.len());
+    let mut bytes = published_bytes(person);
     for item in items {
-        let is_live = person.live.contains_key(&item.key);
-        let is_durable = durable.is_some_and(|list| list.contains_key(&item.key));
+        let old_live = person.live.get(&item.key).map(|p| p.content.len());
+        let old_durable = durable.and_then(|list| Some(list.get(&item.key)?.content.len()));
+        let (is_live, is_durable) = (old_live.is_some(), old_durable.is_some());
+        bytes = bytes.saturating_sub(old_live.or(old_durable).unwrap_or(0));
         let takes_back = item.expires == Some(0);
         let to_store = matches!(item.expire_type, ExpireType::Static | ExpireType::Time);
         // An instance that changes its kind must not stay in both places.
@@ -241,6 +261,10 @@ fn accept(
         }
         if count > limits::PUBLICATIONS_PER_PERSON_MAX {
             return Err(Refusal::Limit("publications of one person"));
+        }
+        bytes = bytes.saturating_add(item.content.len());
+        if bytes > limits::PUBLISHED_BYTES_PER_PERSON_MAX {
+            return Err(Refusal::Limit("size of all publications of one person"));
         }
         let version = item.version.saturating_add(1);
         if to_store {

@@ -351,8 +351,9 @@ impl Hub {
         let Some(endpoint) = self.endpoints.remove(&id) else {
             return;
         };
-        self.relay_endpoint_gone(id);
+        self.timers.clear(Timer::Endpoint(id));
         let uri = endpoint.person;
+        self.relay_endpoint_gone(id, &uri, fx);
         if let Some(person) = self.persons.get_mut(&uri) {
             person.endpoints.retain(|other| *other != id);
         }

@@ -73,6 +73,7 @@ impl Hub {
                     .filter(|uri| self.known(uri)),
             )?;
         }
+        self.room_to_watch(connection, batch.as_ref())?;
         let wanted = if kind == Kind::RoamingSelf {
             RoamingWanted::parse(message.body()).map_err(Refusal::Body)?
         } else {
@@ -341,6 +342,7 @@ impl Hub {
                     .filter(|uri| self.known(uri)),
             )?;
         }
+        self.room_to_watch(connection, batch.as_ref())?;
         let mut documents = self.first_documents(now, id, batch.as_ref(), fx);
         let first = if documents.is_empty() {
             None
@@ -353,6 +355,28 @@ impl Hub {
         }
         if let Some(batch) = batch {
             self.tell_newly_watched(now, &own, &batch, fx);
+        }
+        Ok(())
+    }
+
+    /// Whether the endpoint of a connection may watch so many people more.
+    fn room_to_watch(
+        &self,
+        connection: ConnectionId,
+        batch: Option<&BatchRequest>,
+    ) -> Result<(), Refusal> {
+        let Some(batch) = batch.filter(|batch| batch.action == BatchAction::Subscribe) else {
+            return Ok(());
+        };
+        let open = self.connections.get(&connection);
+        let endpoint = open.and_then(|open| self.endpoints.get(&open.endpoint));
+        let subscriptions = endpoint.into_iter().flat_map(|e| &e.subscriptions);
+        let watched = subscriptions
+            .filter_map(|id| self.subscriptions.get(id))
+            .map(|subscription| subscription.resources.len());
+        let all = watched.fold(batch.resources.len(), usize::saturating_add);
+        if all > limits::WATCHED_PER_ENDPOINT_MAX {
+            return Err(Refusal::Limit("people whom one endpoint watches"));
         }
         Ok(())
     }
@@ -384,6 +408,7 @@ impl Hub {
         let Some(subscription) = self.subscriptions.remove(&id) else {
             return;
         };
+        self.timers.clear(Timer::Subscription(id));
         self.dialogs
             .remove(&(subscription.call_id, subscription.local_tag));
         if let Some(endpoint) = self.endpoints.get_mut(&subscription.endpoint) {

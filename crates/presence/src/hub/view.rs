@@ -121,8 +121,12 @@ impl Hub {
             result.extend(only.iter().map(|name| (name.clone(), Vec::new())));
         }
         let wants = |name: &str| only.is_none_or(|only| only.contains(name));
+        let (state, time) = self.state_for(now, uri, container);
+        // Who is blocked sees what everybody sees of somebody who is not there, or who wants to look
+        // so: a state and the directory's card. A note that stayed would tell the one from the other.
         let blocked = container == Roster::CONTAINER_BLOCKED;
-        if let Some(person) = self.persons.get(uri).filter(|_| !blocked) {
+        let absent = state == State::new(StateKind::Aggregate, Availability::Offline);
+        if let Some(person) = self.persons.get(uri).filter(|_| !blocked && !absent) {
             for (name, category) in published(person, container) {
                 if name != STATE && wants(name) {
                     result.entry(name.to_owned()).or_default().push(category);
@@ -130,7 +134,6 @@ impl Hub {
             }
         }
         if wants(STATE) {
-            let (state, time) = self.state_for(now, uri, container);
             let category = plain(STATE, AGGREGATE_INSTANCE, time, state.to_xml().into());
             result.insert(STATE.to_owned(), vec![category]);
         }

@@ -209,11 +209,11 @@ impl Hub {
             }
         }
         moved.sort_unstable();
-        let mut told: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        let mut told: BTreeMap<u32, BTreeMap<String, u64>> = BTreeMap::new();
         if let Some(person) = self.persons.get_mut(uri) {
             for (id, old, _) in &moved {
-                let names = person.seen.get(old).into_iter().flat_map(BTreeMap::keys);
-                told.entry(*old).or_insert_with(|| names.cloned().collect());
+                let seen = || person.seen.get(old).cloned().unwrap_or_default();
+                told.entry(*old).or_insert_with(seen);
                 // What waits to be told is for those whose view stays.
                 person.watchers.remove(id);
             }
@@ -226,12 +226,27 @@ impl Hub {
                 person.watchers.insert(id, new);
             }
             self.note_seen(now, uri, new);
-            let shown = self.watched_categories(now, uri, new, None);
-            let told = told.get(&old).into_iter().flatten();
-            let gone = told.filter(|name| !shown.contains_key(*name));
-            let mut news: Vec<Category> = gone.map(|name| Category::cleared(name, None)).collect();
-            news.extend(shown.into_values().flatten());
-            self.tell_watchers(uri, vec![id], &news, fx);
+            let mut shown = self.watched_categories(now, uri, new, None);
+            let told = told.get(&old);
+            // In the order and form of any other change, so that being blocked looks like a sign-off.
+            let mut names: BTreeSet<String> = shown.keys().cloned().collect();
+            names.extend(told.into_iter().flat_map(BTreeMap::keys).cloned());
+            let mut news: Vec<Category> = Vec::new();
+            for name in names {
+                let list = shown.remove(&name).unwrap_or_default();
+                let before = told.and_then(|told| told.get(&name).copied());
+                if before.unwrap_or_else(|| fingerprint(&[])) == fingerprint(&list) {
+                    continue;
+                }
+                if list.is_empty() {
+                    news.push(Category::cleared(&name, None));
+                } else {
+                    news.extend(list);
+                }
+            }
+            if !news.is_empty() {
+                self.tell_watchers(uri, vec![id], &news, fx);
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Changes of container members: who may see what.
 
-use crate::limits::{CONTAINERS_PER_PERSON_MAX, MEMBERS_PER_PERSON_MAX, URI_BYTES_MAX};
+use crate::limits::{
+    CONTAINER_ID_MAX, CONTAINERS_PER_PERSON_MAX, MEMBERS_PER_PERSON_MAX, URI_BYTES_MAX,
+};
 use crate::model::roster::{Member, MemberKind};
 use crate::model::uri::PersonUri;
 use crate::xml::node::{Element, XmlError};
@@ -81,8 +83,12 @@ impl SetContainerMembers {
 }
 
 fn read_container(element: &Element) -> Result<ContainerChange, XmlError> {
+    let id = element.number("id")?;
+    if id > CONTAINER_ID_MAX {
+        return Err(XmlError::Value("id"));
+    }
     Ok(ContainerChange {
-        id: element.number("id")?,
+        id,
         version: element.number_opt("version")?.unwrap_or(0),
         members: element
             .named("member")

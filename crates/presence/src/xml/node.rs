@@ -7,7 +7,10 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use crate::limits::{BODY_BYTES_MAX, XML_ATTRIBUTES_MAX, XML_DEPTH_MAX, XML_ELEMENTS_MAX};
+use crate::limits::{
+    BODY_BYTES_MAX, XML_ATTRIBUTES_MAX, XML_DECLARATIONS_MAX, XML_DEPTH_MAX, XML_ELEMENTS_MAX,
+    XML_NAMESPACE_BYTES_MAX,
+};
 use crate::xml::ns;
 use crate::xml::writer::{escape_attribute, escape_text};
 
@@ -198,12 +201,23 @@ impl Element {
     /// This element as text that stands alone: every prefix that it uses is declared in it.
     #[must_use]
     pub fn to_xml(&self) -> String {
-        let mut out = String::with_capacity(256);
-        self.write(&mut out, &mut Vec::new());
-        out
+        self.to_xml_within(usize::MAX).unwrap_or_default()
     }
 
-    fn write<'a>(&'a self, out: &mut String, scope: &mut Vec<(&'a str, &'a str)>) {
+    /// As [`Element::to_xml`]; `None` as soon as it would be longer than so many bytes. What stands
+    /// alone repeats namespaces, so it can be much longer than what was read.
+    #[must_use]
+    pub fn to_xml_within(&self, bytes_max: usize) -> Option<String> {
+        let mut out = String::with_capacity(256);
+        self.write(&mut out, &mut Vec::new(), bytes_max);
+        (out.len() <= bytes_max).then_some(out)
+    }
+
+    fn write<'a>(&'a self, out: &mut String, scope: &mut Vec<(&'a str, &'a str)>, max: usize) {
+        if out.len() > max {
+            // It is thrown away anyway.
+            return;
+        }
         let depth = scope.len();
         let mut declare: Vec<(&str, &str)> = Vec::new();
         let bound = |scope: &[(&str, &str)], prefix: &str| -> Option<String> {
@@ -262,7 +276,7 @@ impl Element {
             out.push('>');
             for node in &self.children {
                 match node {
-                    Node::Element(element) => element.write(out, scope),
+                    Node::Element(element) => element.write(out, scope, max),
                     Node::Text(text) => escape_text(out, text),
                 }
             }
@@ -377,7 +391,17 @@ impl Builder {
                 raw.push((key, value));
             }
         }
+        if element
+            .declarations
+            .iter()
+            .any(|(_, uri)| uri.len() > XML_NAMESPACE_BYTES_MAX)
+        {
+            return Err(XmlError::TooLarge);
+        }
         self.scope.extend(element.declarations.iter().cloned());
+        if self.scope.len() > XML_DECLARATIONS_MAX {
+            return Err(XmlError::TooMany);
+        }
         let name = start.name();
         (element.prefix, element.local) = split_name(name.0, at)?;
         element.namespace = self.resolve(&element.prefix, true)?;
@@ -496,6 +520,38 @@ mod tests {
         };
         assert!(parse(&with(XML_ATTRIBUTES_MAX)).is_ok());
         assert_eq!(parse(&with(XML_ATTRIBUTES_MAX + 1)), Err(XmlError::TooMany));
+    }
+
+    #[test]
+    fn namespaces_have_a_limit_and_do_not_multiply() {
+        let named = |n: usize| format!("<a xmlns='{}'/>", "n".repeat(n));
+        assert!(parse(&named(XML_NAMESPACE_BYTES_MAX)).is_ok());
+        assert_eq!(
+            parse(&named(XML_NAMESPACE_BYTES_MAX + 1)),
+            Err(XmlError::TooLarge)
+        );
+        let scoped = |n: usize| {
+            let open: String = (0..n).map(|i| format!("<a xmlns:p{i}='u'>")).collect();
+            open + &"</a>".repeat(n)
+        };
+        // Many on one path, and many more beside each other.
+        let wide = |n: usize| {
+            let declarations: String = (0..n).map(|i| format!(" xmlns:p{i}='u'")).collect();
+            format!("<r><a{declarations}><b{declarations}/></a></r>")
+        };
+        assert!(parse(&scoped(XML_DEPTH_MAX)).is_ok());
+        assert!(parse(&wide(XML_ATTRIBUTES_MAX)).is_ok());
+        let deeper = wide(XML_ATTRIBUTES_MAX).replace("<r>", "<r xmlns:q='u'>");
+        assert_eq!(parse(&deeper), Err(XmlError::TooMany));
+
+        // Each child repeats the namespace of its prefix when the part stands alone.
+        let children = "<p:c/>".repeat(10_000);
+        let text = format!("<r xmlns:p='{}'><a>{children}</a></r>", "n".repeat(256));
+        let root = parse(&text).expect("document");
+        let part = root.child("a").expect("child");
+        assert!(part.to_xml().len() > 30 * text.len());
+        assert_eq!(part.to_xml_within(16 * 1024), None);
+        assert_eq!(root.to_xml_within(text.len()), Some(root.to_xml()));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::limits::{PUBLICATION_BYTES_MAX, PUBLICATIONS_PER_REQUEST_MAX, TEXT_CHARS_MAX};
+use crate::limits::{
+    CONTAINER_ID_MAX, PUBLICATION_BYTES_MAX, PUBLICATIONS_PER_REQUEST_MAX, TEXT_CHARS_MAX,
+};
 use crate::model::roster::PublicationKey;
 use crate::model::uri::PersonUri;
 use crate::xml::node::{Element, XmlError};
@@ -118,25 +120,31 @@ impl PublishRequest {
     }
 }
 
+/// Numbers above that of the blocked container would rank above it.
+fn container_id(number: u32) -> Result<u32, XmlError> {
+    if number > CONTAINER_ID_MAX {
+        return Err(XmlError::Value("container"));
+    }
+    Ok(number)
+}
+
 fn read_item(element: &Element) -> Result<PublishItem, XmlError> {
     let category = element.required("categoryName")?;
     if category.is_empty() || category.chars().count() > TEXT_CHARS_MAX {
         return Err(XmlError::Value("categoryName"));
     }
-    let content = element
-        .elements()
-        .next()
-        .map(Element::to_xml)
-        .unwrap_or_default();
-    if content.len() > PUBLICATION_BYTES_MAX {
-        return Err(XmlError::TooLarge);
-    }
+    let content = match element.elements().next() {
+        Some(content) => content
+            .to_xml_within(PUBLICATION_BYTES_MAX)
+            .ok_or(XmlError::TooLarge)?,
+        None => String::new(),
+    };
     let expire_type = element.required("expireType")?;
     Ok(PublishItem {
         key: PublicationKey {
             category: category.to_owned(),
             instance: element.number("instance")?,
-            container: element.number("container")?,
+            container: container_id(element.number("container")?)?,
         },
         version: element.number_opt("version")?.unwrap_or(0),
         expire_type: ExpireType::from_word(expire_type).ok_or(XmlError::Value("expireType"))?,

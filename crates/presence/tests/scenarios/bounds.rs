@@ -2,10 +2,11 @@
 //! Every limit that a client can reach: at the limit all is well, one over is refused in words.
 
 use lanyard_presence::limits::{
-    CHANGES_WAITING_PER_PERSON_MAX, CONTAINERS_PER_PERSON_MAX, GROUPS_PER_CONTACT_MAX,
-    GROUPS_PER_PERSON_MAX, MEMBERS_PER_PERSON_MAX, PARKED_PER_CONNECTION_MAX,
-    PUBLICATION_BYTES_MAX, RESOURCES_PER_SUBSCRIPTION_MAX, SUBSCRIPTIONS_PER_ENDPOINT_MAX,
-    TEXT_CHARS_MAX, TOKEN_BYTES_MAX, TRANSACTIONS_PER_ENDPOINT_MAX,
+    BODY_BYTES_MAX, CHANGES_WAITING_PER_PERSON_MAX, CONTACTS_PER_PERSON_MAX,
+    CONTAINERS_PER_PERSON_MAX, GROUPS_PER_CONTACT_MAX, GROUPS_PER_PERSON_MAX,
+    MEMBERS_PER_PERSON_MAX, PARKED_PER_CONNECTION_MAX, PUBLICATION_BYTES_MAX,
+    PUBLISHED_BYTES_PER_PERSON_MAX, RESOURCES_PER_SUBSCRIPTION_MAX, SUBSCRIPTIONS_PER_ENDPOINT_MAX,
+    TEXT_CHARS_MAX, TOKEN_BYTES_MAX, TRANSACTIONS_PER_ENDPOINT_MAX, WATCHED_PER_ENDPOINT_MAX,
 };
 use lanyard_presence::{Registration, Roster};
 use lanyard_sip::{Headers, Message, Name};
@@ -273,4 +274,135 @@ fn requests_that_wait_for_a_roster() {
         .filter(|m| m.status() == Some(200))
         .count();
     assert_eq!(accepted, PARKED_PER_CONNECTION_MAX);
+}
+
+#[test]
+fn what_is_renewed_a_thousand_times_leaves_one_deadline() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let before = world.hub.deadlines();
+    for _ in 0..1_000 {
+        world.register(&alice, "Expires: 7200\r\n");
+        let call = world.call_id();
+        let own = alice.sip();
+        let text = alice.request(
+            "SUBSCRIBE",
+            &own,
+            &own,
+            &call,
+            "Event: presence.wpending\nExpires: 28800\n",
+            ("", ""),
+        );
+        world.send(&alice, &text);
+        let to = world.take(&alice).remove(0);
+        let to = to.header(Name::To).expect("To").to_owned();
+        for expires in ["28800", "0"] {
+            let extra = format!("Event: presence.wpending\nExpires: {expires}\n");
+            let text = alice.request("SUBSCRIBE", &own, &to, &call, &extra, ("", ""));
+            world.send(&alice, &text);
+        }
+        let last = world.take(&alice);
+        assert!(
+            last.iter()
+                .all(|m| m.status().is_none_or(|code| code == 200))
+        );
+    }
+    assert_eq!(world.hub.deadlines(), before);
+}
+
+#[test]
+fn the_people_whom_one_endpoint_watches() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let people = |from: usize, n: usize| -> String {
+        (from..from + n)
+            .map(|n| format!("<resource uri=\"sip:p{n}@contoso.test\"/>"))
+            .collect()
+    };
+    for from in (0..WATCHED_PER_ENDPOINT_MAX).step_by(RESOURCES_PER_SUBSCRIPTION_MAX) {
+        let list = people(from, RESOURCES_PER_SUBSCRIPTION_MAX);
+        let answer = world.watch_resources(&alice, &list);
+        assert_eq!(answer.status(), Some(200));
+    }
+    let over = world.watch_resources(&alice, &people(0, 1));
+    assert_eq!(over.status(), Some(403));
+    assert!(text(&over).contains("people whom one endpoint watches"));
+}
+
+#[test]
+fn all_that_one_person_publishes() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let content = note(&"x".repeat(PUBLICATION_BYTES_MAX - note("").len()));
+    let fit = PUBLISHED_BYTES_PER_PERSON_MAX / PUBLICATION_BYTES_MAX;
+    for n in 0..fit {
+        let n = u32::try_from(n).expect("small");
+        let item = publication("note", n, 200, 0, "static", &content);
+        assert_eq!(world.publish(&alice, &item).status(), Some(200));
+    }
+    let over = publication("note", 999, 200, 0, "static", &note(""));
+    let answer = world.publish(&alice, &over);
+    assert_eq!(answer.status(), Some(403));
+    assert!(text(&answer).contains("size of all publications"));
+    // One that takes the place of an old one, and one that goes.
+    let again = publication("note", 0, 200, 1, "endpoint", &content);
+    assert_eq!(world.publish(&alice, &again).status(), Some(200));
+    let gone = publication("note", 0, 200, 2, "endpoint\" expires=\"0", "");
+    assert_eq!(world.publish(&alice, &gone).status(), Some(200));
+    assert_eq!(world.publish(&alice, &over).status(), Some(200));
+}
+
+#[test]
+fn a_contact_list_of_long_names_is_full_before_no_client_can_read_it() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let name = "&lt;".repeat(TEXT_CHARS_MAX);
+    let mut count = 0;
+    let refused = loop {
+        let who = format!("p{count}@contoso.test");
+        let delta = u32::try_from(count + 1).expect("small");
+        let answer = world.soap(&alice, &set_contact(&who, &name, "1", delta));
+        if answer.status() != Some(200) {
+            break answer;
+        }
+        count += 1;
+        assert!(count < CONTACTS_PER_PERSON_MAX);
+    };
+    assert_eq!(refused.status(), Some(403));
+    assert!(text(&refused).contains("The contact list is full."));
+    let list = world.subscribe_own(&alice, "vnd-microsoft-roaming-contacts", ("", ""));
+    assert!(list.body().len() < BODY_BYTES_MAX && list.body().len() > BODY_BYTES_MAX / 2);
+}
+
+#[test]
+fn containers_rank_no_higher_than_the_blocked_one() {
+    let mut world = World::new();
+    let bob = world.online("bob", "02020202");
+    for id in [
+        "-1",
+        "4294967296",
+        "99999999999999999999",
+        "x",
+        "",
+        "32001",
+        "4294967295",
+    ] {
+        let change = format!("<container id=\"{id}\" version=\"0\"/>");
+        assert_eq!(world.member(&bob, &change).status(), Some(400), "{id}");
+        let item = publication("note", 0, 200, 0, "static", &note("x"));
+        let item = item.replace("container=\"200\"", &format!("container=\"{id}\""));
+        assert_eq!(world.publish(&bob, &item).status(), Some(400), "{id}");
+    }
+    for version in ["-1", "4294967296", "x"] {
+        let change = format!("<container id=\"400\" version=\"{version}\"/>");
+        assert_eq!(world.member(&bob, &change).status(), Some(400), "{version}");
+    }
+    let stale = "<container id=\"400\" version=\"4294967295\"/>";
+    let answer = world.member(&bob, stale);
+    assert_eq!(answer.status(), Some(409));
+    assert!(
+        text(&answer).contains("curVersion=\"0\""),
+        "{}",
+        text(&answer)
+    );
 }

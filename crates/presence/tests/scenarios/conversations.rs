@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use lanyard_presence::limits::{GRACE, INVITE_TIMEOUT, MESSAGE_BYTES_MAX, REQUEST_TIMEOUT};
+use lanyard_presence::limits::{
+    DIALOGS_PER_PAIR_MAX, GRACE, INVITE_TIMEOUT, LINGERING_PER_ENDPOINT_MAX, MESSAGE_BYTES_MAX,
+    REQUEST_TIMEOUT,
+};
 use lanyard_sip::{Headers, Message, Name};
 
 use crate::world::{Client, World, text};
@@ -432,12 +435,98 @@ fn blocking_in_the_middle_of_a_conversation_ends_what_the_blocked_one_can_say() 
     let block = "<container id=\"32000\" version=\"0\"><member action=\"add\" type=\"user\" \
                  value=\"alice@contoso.test\"/></container>";
     assert_eq!(world.member(&bob, block).status(), Some(200));
+    // She hears goodbye, as if he had left; and so does he, as if she had.
+    let blocked = world.take_one(&alice);
+    assert_eq!(method(&blocked), "BYE");
+    assert_eq!(method(&world.take_one(&bob)), "BYE");
     let say = alice.request("MESSAGE", &bob.gruu(), &to, "c1", "", ("text/plain", "x"));
     world.send(&alice, &say);
-    assert_eq!(world.take_one(&alice).status(), Some(480));
-    let bye = alice.request("BYE", &bob.gruu(), &to, "c1", "", ("", ""));
-    world.send(&alice, &bye);
-    assert_eq!(method(&world.take_one(&bob)), "BYE");
+    let told_blocked = world.take_one(&alice);
+    assert_eq!(told_blocked.status(), Some(481));
+
+    // The same with somebody who is really gone.
+    let carol = world.sign_in("carol", "03030303");
+    invite(&mut world, &alice, "sip:carol@contoso.test", "c2");
+    let ring = world.take_one(&carol);
+    let extra = format!("Contact: <{}>\n", carol.gruu());
+    world.send(&carol, &carol.answer(&ring, 200, &extra, SDP));
+    let accepted = world.take_one(&alice);
+    let to = accepted.header(Name::To).expect("To").to_owned();
+    world.lose(&carol);
+    assert!(world.take(&alice).is_empty(), "she may come back");
+    world.pass(GRACE);
+    let absent = world.take_one(&alice);
+    let say = alice.request("MESSAGE", &carol.gruu(), &to, "c2", "", ("text/plain", "x"));
+    world.send(&alice, &say);
+    let told_absent = world.take_one(&alice);
+    for (one, other) in [(&blocked, &absent), (&told_blocked, &told_absent)] {
+        let names = |m: &Message| -> Vec<String> {
+            m.iter().map(|header| header.text.to_owned()).collect()
+        };
+        assert_eq!(names(one), names(other));
+        for name in [Name::MsDiagnostics, Name::MaxForwards] {
+            assert_eq!(one.header(name), other.header(name));
+        }
+        assert_eq!(
+            one.headers_named("Reason").next(),
+            other.headers_named("Reason").next()
+        );
+    }
+}
+
+#[test]
+fn somebody_who_vanishes_in_a_conversation_is_missed_on_the_other_side() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let bob = world.sign_in("bob", "02020202");
+    let to = talk(&mut world, &alice, &bob, "c1");
+    let say = alice.request("MESSAGE", &bob.gruu(), &to, "c1", "", ("text/plain", "x"));
+    world.send(&alice, &say);
+    let heard = world.take_one(&bob);
+    world.send(&bob, &bob.answer(&heard, 200, "", ("", "")));
+    world.take(&alice);
+    world.lose(&alice);
+    world.pass(GRACE - Duration::from_secs(1));
+    assert!(world.take(&bob).is_empty());
+    world.pass(Duration::from_secs(1));
+    let bye = world.take_one(&bob);
+    assert_eq!(method(&bye), "BYE");
+    assert_eq!(bye.call_id(), Some("c1"));
+    let from = bye.from_addr().expect("From");
+    assert_eq!(from.uri, "sip:alice@contoso.test");
+    assert_eq!(from.tag(), heard.from_addr().expect("From").tag());
+    let own_tag = bye.to_addr().expect("To").tag().map(str::to_owned);
+    assert!(to.contains(&format!("tag={}", own_tag.expect("tag"))));
+    let number = |m: &Message| m.envelope().expect("whole").cseq.number;
+    assert_eq!(number(&bye), number(&heard) + 1);
+    // His answer to it has nobody to go to, and an end of his own is late.
+    world.send(&bob, &bob.answer(&bye, 200, "", ("", "")));
+    assert!(world.take(&bob).is_empty());
+    world.register(&bob, "Expires: 0\r\n");
+    world.pass(INVITE_TIMEOUT);
+    assert_eq!(world.hub.remembered(), [0; 6]);
+}
+
+#[test]
+fn a_flood_of_invitations_without_ack_leaves_little_behind() {
+    let mut world = World::new();
+    let alice = world.sign_in("alice", "01010101");
+    let bob = world.sign_in("bob", "02020202");
+    let large = format!("v=0\n{}", "a=x\n".repeat(10_000));
+    for n in 0..2_000 {
+        let call = format!("c{n}");
+        let text = alice.request("INVITE", BOB, BOB, &call, "", ("application/sdp", &large));
+        world.send(&alice, &text);
+        let ring = world.take_one(&bob);
+        let code = if n % 2 == 0 { 200 } else { 486 };
+        world.send(&bob, &bob.answer(&ring, code, "Contact: <sip:x@y>\n", SDP));
+        world.take(&bob);
+        world.take(&alice);
+    }
+    let [.., under_way] = world.hub.remembered();
+    let most = 4 * LINGERING_PER_ENDPOINT_MAX + DIALOGS_PER_PAIR_MAX;
+    assert!(under_way <= most, "{under_way}");
+    assert!(world.hub.deadlines() <= LINGERING_PER_ENDPOINT_MAX + 8);
 }
 
 #[test]

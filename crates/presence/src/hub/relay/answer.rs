@@ -3,7 +3,7 @@
 
 use lanyard_sip::{Headers, Message, Method, Name, NameAddr, OutMessage};
 
-use super::dialogs::Side;
+use super::dialogs::{Room, Side};
 use super::{Key, TransactionId, relayed};
 use crate::hub::effect::{ConnectionId, Effects, Now};
 use crate::hub::refusal::Refusal;
@@ -279,9 +279,14 @@ impl Hub {
             .peer(&call, caller.endpoint, from, to)
             .is_none()
         {
+            let room = Room {
+                of_endpoint: limits::DIALOGS_PER_ENDPOINT_MAX,
+                of_pair: limits::DIALOGS_PER_PAIR_MAX,
+            };
+            let number = transaction.key.number;
             self.relay
                 .dialogs
-                .insert(&call, caller, callee, limits::DIALOGS_PER_ENDPOINT_MAX);
+                .insert(&call, caller, callee, number, room);
         }
     }
 
@@ -351,9 +356,23 @@ impl Hub {
             .instant
             .checked_add(limits::FINISHED_LINGER)
             .unwrap_or(now.instant);
-        if let Some(transaction) = self.relay.transactions.get_mut(&id) {
-            transaction.deadline = until;
-            self.timers.set(until, Timer::Transaction(id));
+        let Some(transaction) = self.relay.transactions.get_mut(&id) else {
+            return;
+        };
+        transaction.deadline = until;
+        self.timers.set(until, Timer::Transaction(id));
+        // What waits longest makes room: an answer that late would have nobody to go to.
+        let lingering = self
+            .relay
+            .lingering
+            .entry(transaction.endpoint)
+            .or_default();
+        lingering.retain(|other| *other != id);
+        lingering.push_back(id);
+        if lingering.len() > limits::LINGERING_PER_ENDPOINT_MAX
+            && let Some(oldest) = lingering.pop_front()
+        {
+            self.forget_transaction(oldest);
         }
     }
 
@@ -428,10 +447,6 @@ impl Hub {
         }
     }
 
-    pub(in crate::hub) fn relay_endpoint_gone(&mut self, endpoint: EndpointId) {
-        self.relay.dialogs.remove_endpoint(endpoint);
-    }
-
     fn one_less(&mut self, endpoint: EndpointId) {
         if let Some(endpoint) = self.endpoints.get_mut(&endpoint) {
             endpoint.transactions = endpoint.transactions.saturating_sub(1);
@@ -442,6 +457,14 @@ impl Hub {
         let Some(transaction) = self.relay.transactions.remove(&id) else {
             return;
         };
+        self.timers.clear(Timer::Transaction(id));
+        let of = transaction.endpoint;
+        if let Some(lingering) = self.relay.lingering.get_mut(&of) {
+            lingering.retain(|other| *other != id);
+            if lingering.is_empty() {
+                self.relay.lingering.remove(&of);
+            }
+        }
         self.relay.by_client.remove(&transaction.key);
         for leg in transaction.legs {
             self.relay.by_leg.remove(&leg.key);

@@ -6,8 +6,9 @@
 
 mod answer;
 mod dialogs;
+mod parting;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use lanyard_sip::{Envelope, Headers, Message, Method, Name, OutMessage, SipUri};
@@ -71,6 +72,8 @@ pub(super) struct Relay {
     transactions: HashMap<TransactionId, Transaction>,
     by_client: HashMap<Key, TransactionId>,
     by_leg: HashMap<Key, (TransactionId, usize)>,
+    /// Answered invitations of an endpoint that are still remembered, oldest first.
+    lingering: HashMap<EndpointId, VecDeque<TransactionId>>,
     dialogs: Dialogs,
 }
 
@@ -82,6 +85,7 @@ impl Relay {
             self.transactions.len(),
             by_client,
             by_leg,
+            self.lingering.len(),
             self.dialogs.len(),
         ];
         tables.into_iter().fold(0, usize::saturating_add)
@@ -121,6 +125,11 @@ impl Hub {
             .get(&connection)
             .ok_or(Refusal::NotRegistered)?;
         let (me, own) = (open.endpoint, open.person.clone());
+        let route = [Name::Via, Name::From, Name::To];
+        let route = route.into_iter().flat_map(|name| message.headers(name));
+        if route.map(str::len).fold(0, usize::saturating_add) > limits::ROUTE_BYTES_MAX {
+            return Err(Refusal::Limit("length of Via, From and To").into());
+        }
         let busy = self
             .endpoints
             .get(&me)
@@ -134,6 +143,8 @@ impl Hub {
                 let call = envelope.call_id;
                 let peer = self.relay.dialogs.peer(call, me, from_tag, to_tag);
                 let peer = peer.ok_or(Refusal::NoDialog)?;
+                let number = envelope.cseq.number;
+                self.relay.dialogs.used(call, me, from_tag, number);
                 if method == "BYE" {
                     // Over for the one who says so, whatever the other answers.
                     self.relay.dialogs.remove(call, from_tag, to_tag);
@@ -268,7 +279,7 @@ impl Hub {
             method,
             client,
             endpoint: me,
-            request: message.clone(),
+            request: kept(message),
             key: client_key,
             legs,
             finished: None,
@@ -373,6 +384,20 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// What of a request is needed for its answers. Requests wait for a minute and longer, and may have
+/// large bodies.
+fn kept(message: &Message) -> Message {
+    let method = message.method().unwrap_or(Method::Options);
+    let mut out = OutMessage::request(method, message.uri().unwrap_or_default());
+    for name in [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq] {
+        for value in message.headers(name) {
+            out.push(name, value);
+        }
+    }
+    // What was read once can be read again.
+    Message::parse(out.to_bytes()).unwrap_or_else(|_| message.clone())
 }
 
 fn key(connection: ConnectionId, envelope: &Envelope<'_>, method: &'static str) -> Key {
