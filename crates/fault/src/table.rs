@@ -92,6 +92,26 @@ faults! {
     EnrolmentRefused = 1421, "The enrolment was refused.", "Tell your help desk the code.";
     EnrolmentAnswer = 1422, "The enrolment service answered in a way that is not understood.", "Tell your help desk the code.";
     EnrolmentMismatch = 1423, "The certificate that came does not fit the key of this card.", "Do not use it; tell your help desk.";
+    // 1440: the life of a card.
+    CardOutOfLife = 1440, "This card cannot be enrolled as it stands.", "It was reported lost, damaged or destroyed: ask your help desk, or use another card.";
+    CardNotPersonalised = 1441, "The card is enrolled, but it could not be put into the care of your help desk.", "It signs in. Enrol it again when you can, so that a forgotten PIN can be helped.";
+    UnblockCodeRefused = 1442, "The code for unblocking is wrong, used or expired.", "Ask your help desk for a new code.";
+    DeskResponseMalformed = 1443, "This is no response of the help desk.", "Compare it letter by letter with what you were told; it has four groups of four.";
+    DeskResponseWrong = 1444, "The response does not fit this card and this challenge.", "Ask the help desk to read it again; the challenge is shown by 'lanyard card unblock'.";
+    DeskResponseLate = 1445, "The challenge is too old, or was never shown.", "Begin again with 'lanyard card unblock': it shows a new challenge.";
+    DeskNotReady = 1446, "The help desk cannot unblock this card.", "Unblock it with its PUK: 'lanyard card unblock --puk-fd', or use a new card.";
+    DeskResponseBlocked = 1447, "There were too many wrong responses for this challenge.", "Begin again with 'lanyard card unblock': it shows a new challenge.";
+    DeskChallengeMalformed = 1448, "This is no challenge of a card.", "Let the holder read it again, in two groups of five.";
+    DeskTooMany = 1449, "This card was unblocked too often lately.", "Look into it before you go on; in doubt withdraw the card.";
+    DeskIdentityUnchecked = 1450, "The holder's identity was not confirmed.", "Go through the check list, or let the holder come with an identity card.";
+    RenewalTooEarly = 1451, "It is too early to renew this card.", "The card still holds for long; try again when it reminds you.";
+    RenewalNotNeeded = 1452, "This card was renewed already.", "Sign in with it; there is nothing to do.";
+    RenewalMismatch = 1453, "The renewal does not fit this card.", "Renew with the card itself, on the computer that it is in.";
+    RenewalNewKeyUnsupported = 1454, "This card cannot take a new key without a moment in which it holds none.", "Renew it with its old key, or enrol it again with a code.";
+    CardNameRefused = 1455, "This cannot be the name of a card.", "Choose a name of 1 to 64 characters.";
+    CardUnknown = 1456, "You have no such card.", "See your cards with 'lanyard my-cards list'.";
+    CardExpiresSoon = 1457, "The certificate on your card ends soon.", "Renew it now: 'lanyard card renew'.";
+    RenewalDoubtful = 1458, "The renewal was begun but not finished.", "Try again: the old certificate is still good.";
     // 1500: session and registration.
     SessionEndedCardRevoked = 1501, "Your session was ended because your card was reported lost or revoked.", "Ask your help desk for a new card.";
     SessionEndedAccountDisabled = 1502, "Your session was ended because your account was disabled.", "Ask your help desk.";
@@ -101,6 +121,8 @@ faults! {
     SessionCertificateEnds = 1506, "The sign-in has reached its time limit.", "Sign in again with your card.";
     SessionEndedPolicy = 1507, "Your session was ended because your organisation no longer accepts a password for this account.", "Sign in with your card.";
     SessionEndedPassword = 1508, "Your session was ended because your password was changed.", "Sign in with the new password.";
+    SessionEndedSlowReader = 1560, "Your session was ended because this computer did not take what the server sent.", "Check the network; the client tries again by itself.";
+    EndpointsTooMany = 1561, "You are signed in on too many devices.", "Sign out on one of them.";
     // 1600: contacts and messages.
     MessageNotDelivered = 1601, "The message could not be delivered.", "The person may be offline; try again later.";
     PersonUnknown = 1602, "Nobody with this address is known here.", "Check the address.";
