@@ -152,6 +152,40 @@ impl Authority {
         )
     }
 
+    /// Withdraws the certificates that a card held before it was renewed, and nothing that hangs on them: a
+    /// session that goes on rests on the card, which is as good as before. `keep` are the new certificates.
+    pub fn supersede_renewed(
+        &self,
+        card: &CardGuid,
+        account: &Sid,
+        keep: &[Serial],
+        by: Actor,
+        now: OffsetDateTime,
+    ) -> Result<Withdrawn, RevokeError> {
+        let revocation = Revocation {
+            reason: RevocationReason::Superseded,
+            at: now,
+            by,
+        };
+        let mut rows = self.registry().of_card(card)?;
+        rows.retain(|row| {
+            row.account.as_ref() == Some(account)
+                && !keep.contains(&row.serial)
+                && matches!(
+                    row.profile,
+                    ProfileName::SmartcardUser | ProfileName::CardAuthentication
+                )
+                && matches!(row.status, Status::Issued | Status::Active)
+        });
+        let entries: Vec<(Serial, AuditEntry)> = rows
+            .iter()
+            .map(|row| (row.serial, audit_entry(row, &revocation)))
+            .collect();
+        let done = self.registry().revoke(&entries, &revocation)?;
+        rows.retain(|row| done.contains(&row.serial));
+        Ok(Withdrawn { certificates: rows })
+    }
+
     fn withdraw(
         &self,
         roots: Vec<CertificateRow>,

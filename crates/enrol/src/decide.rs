@@ -19,19 +19,14 @@ pub fn decide(
     person: Option<PersonFacts>,
     verdict: Option<CodeVerdict>,
 ) -> Result<EnrolmentOrder, Refusal> {
-    let (Some(person), Some(Ok(()))) = (person, verdict) else {
-        return Err(Refusal::Code);
-    };
-    if !person.enabled {
-        return Err(Refusal::AccountDisabled);
-    }
-    if !person.card_kinds.contains(policy_kind(asked.card.kind)) {
-        return Err(Refusal::CardKind);
-    }
+    let person = admit(asked.card.kind, person, verdict)?;
     Ok(EnrolmentOrder {
         account: person.account,
         card: asked.card,
         label: asked.label,
+        make: asked.make,
+        computer: asked.computer,
+        care: asked.care,
         key: asked.key,
         authentication_key: asked.authentication_key,
         status: if asked.pin_changed {
@@ -40,6 +35,24 @@ pub fn decide(
             Status::Issued
         },
     })
+}
+
+/// Whether this person may be enrolled on this kind of card: the part of the decision that needs no key.
+pub fn admit(
+    kind: lanyard_authority::CardKind,
+    person: Option<PersonFacts>,
+    verdict: Option<CodeVerdict>,
+) -> Result<PersonFacts, Refusal> {
+    let (Some(person), Some(Ok(()))) = (person, verdict) else {
+        return Err(Refusal::Code);
+    };
+    if !person.enabled {
+        return Err(Refusal::AccountDisabled);
+    }
+    if !person.card_kinds.contains(policy_kind(kind)) {
+        return Err(Refusal::CardKind);
+    }
+    Ok(person)
 }
 
 /// Two rooms have a word of their own for the kinds of card; here they meet.

@@ -5,7 +5,9 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lanyard_authority::{IssueError, IssuedCard, PrepareError, RecordError, RegistryError};
+use lanyard_authority::{
+    Card, CardCare, CardKeys, IssueError, IssuedCard, PrepareError, RecordError, RegistryError,
+};
 use lanyard_directory::{AccountId, CardKinds, CodeVerdict, EnrolCode, SipAddress, StorageError};
 use lanyard_x509::Certificate;
 use time::OffsetDateTime;
@@ -28,6 +30,24 @@ pub struct PersonFacts {
     pub card_kinds: CardKinds,
 }
 
+/// What is known of a card before it is enrolled.
+#[derive(Debug, Clone, Default)]
+pub struct CardBefore {
+    /// The management key that an earlier enrolment has put on it, where that was so.
+    pub keys: Option<HandedOut>,
+}
+
+/// The keys of one card on their way to it.
+#[derive(Debug, Clone)]
+pub struct HandedOut {
+    /// The version of the secret that they come from.
+    pub version: u32,
+    /// Who unblocks the card.
+    pub care: CardCare,
+    /// The keys.
+    pub keys: CardKeys,
+}
+
 /// Why the desk could not do what was decided.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +58,9 @@ pub enum DeskError {
     /// The key is one that is never certified, such as the authority's own.
     #[error("the key is refused")]
     KeyRefused,
+    /// The card was reported lost, damaged or destroyed.
+    #[error("the card's state does not allow it")]
+    CardState,
     /// The authority failed; the server's log tells more.
     #[error("the authority failed")]
     Authority,
@@ -110,6 +133,31 @@ pub trait EnrolmentDesk: Send + Sync + 'static {
         code: &EnrolCode,
         now: OffsetDateTime,
     ) -> impl Future<Output = Result<CodeVerdict, StorageError>> + Send;
+
+    /// Judges a code as [`EnrolmentDesk::use_code`] does, without using it up.
+    fn look_at_code(
+        &self,
+        account: &AccountId,
+        code: &EnrolCode,
+        now: OffsetDateTime,
+    ) -> impl Future<Output = Result<CodeVerdict, StorageError>> + Send;
+
+    /// What is known of this person's card before it is enrolled (anew).
+    ///
+    /// [`DeskError::CardState`] when it cannot be enrolled as it stands.
+    fn card_before(
+        &self,
+        account: &AccountId,
+        card: Card,
+    ) -> impl Future<Output = Result<CardBefore, DeskError>> + Send;
+
+    /// The keys for a card that was just enrolled; `None` for one that its holder looks after. They
+    /// leave the server this once.
+    fn hand_out(
+        &self,
+        account: &AccountId,
+        card: Card,
+    ) -> impl Future<Output = Result<Option<HandedOut>, DeskError>> + Send;
 
     /// Issues the certificates of a card; they are durable when this returns.
     ///

@@ -14,20 +14,23 @@ use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_authority::IssuedCard;
-use lanyard_directory::{CODE_TRIES_MAX, CODE_TRY_WINDOW, SipAddress};
+use lanyard_authority::{CardCare, IssuedCard};
+use lanyard_directory::{CODE_TRIES_MAX, CODE_TRY_WINDOW, CodeVerdict, EnrolCode, SipAddress};
 use lanyard_x509::Certificate;
 use serde::Serialize;
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use crate::decide::decide;
-use crate::desk::{EnrolmentDesk, Peer, RefusedAttempt};
+use crate::decide::{admit, decide};
+use crate::desk::{EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt};
 use crate::limit::{ATTEMPT_WINDOW, Attempts, TRACKED_MAX, TooMany};
 use crate::refusal::Refusal;
-use crate::request::Asked;
+use crate::request::{Asked, Check};
 
 /// Path of the enrolment interface.
 pub const ENROLMENTS_PATH: &str = "/api/v1/enrolments";
+/// Path of the question whether an enrolment would be accepted.
+pub const CHECK_PATH: &str = "/api/v1/enrolments/check";
 /// Largest body that is read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// A refused code is answered no earlier than this after the request was read: looking up a
@@ -43,6 +46,7 @@ pub fn router<D: EnrolmentDesk>(desk: Arc<D>) -> Router {
     };
     Router::new()
         .route(ENROLMENTS_PATH, post(enrol::<D>))
+        .route(CHECK_PATH, post(check::<D>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(counter))
 }
@@ -63,6 +67,59 @@ struct Answer {
     card_authentication_certificate: Option<String>,
     chain: Vec<String>,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card_keys: Option<KeysAnswer>,
+}
+
+/// The answer to a check.
+#[derive(Debug, Serialize)]
+struct Accepted {
+    status: &'static str,
+    /// The management key that the card has, when an earlier enrolment has set it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_key: Option<SecretText>,
+}
+
+/// The keys that a card gets.
+#[derive(Debug, Serialize)]
+struct KeysAnswer {
+    version: u32,
+    management_key: SecretText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    desk_key: Option<SecretText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    puk: Option<SecretText>,
+}
+
+impl KeysAnswer {
+    fn of(handed: &HandedOut) -> Self {
+        let keys = &handed.keys;
+        Self {
+            version: handed.version,
+            management_key: hex(keys.management()),
+            desk_key: (handed.care == CardCare::Challenge).then(|| hex(keys.desk())),
+            puk: (handed.care == CardCare::Puk)
+                .then(|| SecretText(Zeroizing::new(keys.puk().to_owned()))),
+        }
+    }
+}
+
+/// Says whether an enrolment would be accepted, without using the code up.
+async fn check<D: EnrolmentDesk>(
+    State(counter): State<Arc<Counter<D>>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Peer(ip))| {
+        network(ip)
+    });
+    let begun = counter.desk.instant();
+    let (address, outcome) = counter.check(peer, begun, &headers, body).await;
+    match outcome {
+        Ok(accepted) => answered(StatusCode::OK, &accepted),
+        Err(refusal) => counter.refuse(peer, address, refusal, begun).await,
+    }
 }
 
 async fn enrol<D: EnrolmentDesk>(
@@ -77,26 +134,101 @@ async fn enrol<D: EnrolmentDesk>(
     });
     let begun = counter.desk.instant();
     let (address, outcome) = counter.serve(peer, begun, &headers, body).await;
-    let refusal = match outcome {
-        Ok(answer) => return answered(StatusCode::CREATED, &answer),
-        Err(refusal) => refusal,
-    };
-    counter.desk.note_refusal(&RefusedAttempt {
-        peer,
-        address: address.as_ref(),
-        refusal,
-    });
-    if refusal == Refusal::Code {
-        let spent = counter.desk.instant().saturating_duration_since(begun);
-        counter
-            .desk
-            .pause(CODE_REFUSAL_FLOOR.saturating_sub(spent))
-            .await;
+    match outcome {
+        Ok(answer) => answered(StatusCode::CREATED, &answer),
+        Err(refusal) => counter.refuse(peer, address, refusal, begun).await,
     }
-    refused(refusal)
 }
 
 impl<D: EnrolmentDesk> Counter<D> {
+    async fn refuse(
+        &self,
+        peer: IpAddr,
+        address: Option<SipAddress>,
+        refusal: Refusal,
+        begun: Instant,
+    ) -> Response {
+        self.desk.note_refusal(&RefusedAttempt {
+            peer,
+            address: address.as_ref(),
+            refusal,
+        });
+        if refusal == Refusal::Code {
+            let spent = self.desk.instant().saturating_duration_since(begun);
+            self.desk
+                .pause(CODE_REFUSAL_FLOOR.saturating_sub(spent))
+                .await;
+        }
+        refused(refusal)
+    }
+
+    /// Serves one check; beside the outcome, the address it was for, when it could be read.
+    async fn check(
+        &self,
+        peer: IpAddr,
+        begun: Instant,
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> (Option<SipAddress>, Result<Accepted, Refusal>) {
+        let check = self
+            .read(peer, begun, headers, body)
+            .and_then(|body| Ok(Check::parse(&body)?));
+        let check = match check {
+            Ok(check) => check,
+            Err(refusal) => return (None, Err(refusal)),
+        };
+        let address = check.address.clone();
+        let outcome = self.look(check, begun).await;
+        (Some(address), outcome)
+    }
+
+    async fn look(&self, check: Check, begun: Instant) -> Result<Accepted, Refusal> {
+        let Check {
+            code,
+            address,
+            card,
+        } = check;
+        let (person, verdict) = self
+            .judge(&address, code.as_ref(), begun, Use::Look)
+            .await?;
+        let person = admit(card.kind, person, verdict)?;
+        let before = self.desk.card_before(&person.account, card).await?;
+        Ok(Accepted {
+            status: "accepted",
+            management_key: before.keys.map(|handed| hex(handed.keys.management())),
+        })
+    }
+
+    /// Counts the try, finds the person and has the code judged.
+    async fn judge(
+        &self,
+        address: &SipAddress,
+        code: Option<&EnrolCode>,
+        begun: Instant,
+        how: Use,
+    ) -> Result<(Option<PersonFacts>, Option<CodeVerdict>), Refusal> {
+        // An address that nobody has is counted like any other.
+        lock(&self.wrong_codes)
+            .count(address.clone(), CODE_TRIES_MAX, begun)
+            .map_err(too_many)?;
+        let now = self.desk.now();
+        let person = self.desk.person(address);
+        let verdict = match (&person, code) {
+            (Some(person), Some(code)) => {
+                let verdict = match how {
+                    Use::Look => self.desk.look_at_code(&person.account, code, now).await,
+                    Use::Up => self.desk.use_code(&person.account, code, now).await,
+                };
+                Some(verdict.map_err(|error| Refusal::Desk(error.into()))?)
+            }
+            _ => None,
+        };
+        if verdict == Some(Ok(())) {
+            lock(&self.wrong_codes).forget(address);
+        }
+        Ok((person, verdict))
+    }
+
     /// Serves one request; beside the outcome, the address it was for, when it could be read.
     async fn serve(
         &self,
@@ -105,7 +237,10 @@ impl<D: EnrolmentDesk> Counter<D> {
         headers: &HeaderMap,
         body: Result<Bytes, BytesRejection>,
     ) -> (Option<SipAddress>, Result<Answer, Refusal>) {
-        let asked = match self.read(peer, begun, headers, body) {
+        let asked = self
+            .read(peer, begun, headers, body)
+            .and_then(|body| Ok(Asked::parse(&body)?));
+        let asked = match asked {
             Ok(asked) => asked,
             Err(refusal) => return (None, Err(refusal)),
         };
@@ -120,7 +255,7 @@ impl<D: EnrolmentDesk> Counter<D> {
         begun: Instant,
         headers: &HeaderMap,
         body: Result<Bytes, BytesRejection>,
-    ) -> Result<Asked, Refusal> {
+    ) -> Result<Bytes, Refusal> {
         let max = self.desk.attempts_per_minute();
         lock(&self.peers)
             .count(peer, max, begun)
@@ -132,35 +267,27 @@ impl<D: EnrolmentDesk> Counter<D> {
         if !is_json(headers) {
             return Err(Refusal::NotJson);
         }
-        Ok(Asked::parse(&body)?)
+        Ok(body)
     }
 
     async fn decide_and_issue(&self, asked: Asked, begun: Instant) -> Result<Answer, Refusal> {
-        // An address that nobody has is counted like any other.
-        let address = asked.address.clone();
-        lock(&self.wrong_codes)
-            .count(address.clone(), CODE_TRIES_MAX, begun)
-            .map_err(too_many)?;
+        let how = Use::Up;
+        let (person, verdict) = self
+            .judge(&asked.address, asked.code.as_ref(), begun, how)
+            .await?;
         let now = self.desk.now();
-        let person = self.desk.person(&address);
-        let verdict = match (&person, &asked.code) {
-            (Some(person), Some(code)) => {
-                let verdict = self.desk.use_code(&person.account, code, now).await;
-                Some(verdict.map_err(|error| Refusal::Desk(error.into()))?)
-            }
-            _ => None,
-        };
-        if verdict == Some(Ok(())) {
-            lock(&self.wrong_codes).forget(&address);
-        }
         let order = decide(asked, person, verdict)?;
+        let (account, card) = (order.account.clone(), order.card);
         let issued = self.desk.issue(order, now).await?;
-        Ok(Answer::of(&issued, &self.desk.chain()))
+        // The certificates are issued: a card without keys of its own is better than none.
+        let keys = self.desk.hand_out(&account, card).await.unwrap_or(None);
+        let keys = keys.as_ref().map(KeysAnswer::of);
+        Ok(Answer::of(&issued, &self.desk.chain(), keys))
     }
 }
 
 impl Answer {
-    fn of(issued: &IssuedCard, chain: &[Certificate]) -> Self {
+    fn of(issued: &IssuedCard, chain: &[Certificate], card_keys: Option<KeysAnswer>) -> Self {
         let base64 = |certificate: &Certificate| STANDARD.encode(certificate.der());
         Self {
             request_id: issued.certificate.serial().to_string(),
@@ -168,7 +295,38 @@ impl Answer {
             card_authentication_certificate: issued.authentication.as_ref().map(base64),
             chain: chain.iter().map(base64).collect(),
             status: issued.status.as_str(),
+            card_keys,
         }
+    }
+}
+
+/// What becomes of a right code.
+#[derive(Debug, Clone, Copy)]
+enum Use {
+    /// It stays good.
+    Look,
+    /// It is used up.
+    Up,
+}
+
+fn hex(bytes: &[u8]) -> SecretText {
+    SecretText(Zeroizing::new(
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    ))
+}
+
+/// A secret in an answer.
+struct SecretText(Zeroizing<String>);
+
+impl Serialize for SecretText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText(..)")
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use lanyard_authority::{
-    Actor, Authority, AuthoritySettings, CardOrder, IssuedCard, MemoryRegistry, Person, SerialSeed,
-    Status, ceremony,
+    Actor, Authority, AuthoritySettings, Card, CardOrder, CardSecrets, IssuedCard, MemoryRegistry,
+    Person, SerialSeed, Status, ceremony,
 };
 use lanyard_directory::{
     AccountId, CardKind, CardKinds, CodeVerdict, EnrolCode, StorageError, StoredCode,
@@ -20,11 +20,12 @@ use time::macros::datetime;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::desk::{DeskError, PersonFacts};
+use crate::desk::{CardBefore, DeskError, HandedOut, PersonFacts};
 use crate::order::EnrolmentOrder;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 const CODE: &str = "K7QM-2XW9-ABCD";
+const LOST_CARD: &str = "ffffffffffffffffffffffffffffffff";
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// A desk with one person, one code and a real authority over memory.
@@ -38,6 +39,7 @@ struct Desk {
     attempts_per_minute: AtomicU32,
     storage: Mutex<Option<StorageError>>,
     refused: Mutex<Vec<(Option<String>, Refusal)>>,
+    handed: Mutex<Option<HandedOut>>,
 }
 
 fn account() -> AccountId {
@@ -75,6 +77,7 @@ impl Desk {
             attempts_per_minute: AtomicU32::new(1000),
             storage: Mutex::default(),
             refused: Mutex::default(),
+            handed: Mutex::default(),
         })
     }
 
@@ -114,6 +117,36 @@ impl EnrolmentDesk for Desk {
             Some(error) => Err(error),
             None => Ok(lock(&self.code).try_use(code, now)),
         }
+    }
+
+    async fn look_at_code(
+        &self,
+        _account: &AccountId,
+        code: &EnrolCode,
+        now: OffsetDateTime,
+    ) -> Result<CodeVerdict, StorageError> {
+        let mut stored = lock(&self.code);
+        let used = stored.used_at;
+        let verdict = stored.try_use(code, now);
+        stored.used_at = used;
+        Ok(verdict)
+    }
+
+    async fn card_before(&self, _account: &AccountId, card: Card) -> Result<CardBefore, DeskError> {
+        if card.guid == LOST_CARD.parse().unwrap() {
+            return Err(DeskError::CardState);
+        }
+        Ok(CardBefore {
+            keys: lock(&self.handed).clone(),
+        })
+    }
+
+    async fn hand_out(
+        &self,
+        _account: &AccountId,
+        _card: Card,
+    ) -> Result<Option<HandedOut>, DeskError> {
+        Ok(lock(&self.handed).clone())
     }
 
     async fn issue(
@@ -558,6 +591,9 @@ async fn the_authoritys_own_key_is_refused() {
             kind: lanyard_authority::CardKind::Physical,
         },
         label: String::new(),
+        make: String::new(),
+        computer: String::new(),
+        care: CardCare::Own,
         key: issuing,
         authentication_key: None,
         status: Status::Active,
@@ -565,4 +601,112 @@ async fn the_authoritys_own_key_is_refused() {
     let refused = desk.issue(order, NOW).await.unwrap_err();
     assert_eq!(refused, DeskError::KeyRefused);
     assert_eq!(Refusal::from(refused).fault().code(), "LY-1411");
+}
+
+fn keys(care: CardCare) -> HandedOut {
+    let secrets = CardSecrets::from_text(&format!("1 {}", "07".repeat(32))).unwrap();
+    let guid = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    let sid = account().as_str().parse().unwrap();
+    HandedOut {
+        version: 1,
+        care,
+        keys: secrets.keys(1, &guid, &sid, 1).unwrap(),
+    }
+}
+
+fn check_body() -> Value {
+    json!({
+        "code": CODE,
+        "address": "alice@contoso.test",
+        "card": { "kind": "virtual-file", "guid": "0123456789abcdef0123456789abcdef" },
+    })
+}
+
+async fn ask(desk: &Arc<Desk>, body: &Value) -> (u16, Value) {
+    let mut request = post_json(body);
+    *request.uri_mut() = CHECK_PATH.parse().unwrap();
+    let (status, _, answer) = send(desk, request).await;
+    (status.as_u16(), answer)
+}
+
+#[tokio::test]
+async fn a_check_says_yes_and_leaves_the_code_good() {
+    let desk = Desk::new();
+    for _ in 0..3 {
+        let (status, answer) = ask(&desk, &check_body()).await;
+        assert_eq!((status, answer), (200, json!({"status": "accepted"})));
+    }
+    let key = SoftwareKey::generate().unwrap();
+    assert_eq!(
+        send(&desk, post_json(&body(&key))).await.0,
+        StatusCode::CREATED
+    );
+    // Used up now, for both.
+    let (status, answer) = ask(&desk, &check_body()).await;
+    assert_eq!((status, &answer["error"]["code"]), (403, &"LY-1401".into()));
+}
+
+#[tokio::test]
+async fn a_check_refuses_what_an_enrolment_would_and_counts_wrong_codes() {
+    let desk = Desk::new();
+    let lost = changed(&check_body(), |b| b["card"]["guid"] = LOST_CARD.into());
+    let (status, answer) = ask(&desk, &lost).await;
+    assert_eq!((status, &answer["error"]["code"]), (403, &"LY-1440".into()));
+    let more = changed(&check_body(), |b| b["csr"] = "x".into());
+    assert_eq!(ask(&desk, &more).await.1["error"]["code"], "LY-1410");
+    lock(&desk.facts).card_kinds = CardKinds::NONE;
+    assert_eq!(
+        ask(&desk, &check_body()).await.1["error"]["code"],
+        "LY-1309"
+    );
+    // One router counts.
+    let app = router(Arc::clone(&desk));
+    let ask = async |body: &Value| {
+        let mut request = post_json(body);
+        *request.uri_mut() = CHECK_PATH.parse().unwrap();
+        let (_, _, answer) = send_to(&app, request).await;
+        answer["error"]["code"].clone()
+    };
+    let wrong = changed(&check_body(), |b| b["code"] = "AAAA-BBBB-CCCC".into());
+    for _ in 0..CODE_TRIES_MAX {
+        assert_eq!(ask(&wrong).await, "LY-1401");
+    }
+    assert_eq!(ask(&check_body()).await, "LY-1406");
+}
+
+#[tokio::test]
+async fn keys_go_only_to_whoever_has_the_code_and_only_those_that_the_card_needs() {
+    for (care, given, missing) in [
+        (CardCare::Challenge, "desk_key", "puk"),
+        (CardCare::Puk, "puk", "desk_key"),
+    ] {
+        let desk = Desk::new();
+        *lock(&desk.handed) = Some(keys(care));
+        let wrong = changed(&check_body(), |b| b["code"] = "AAAA-BBBB-CCCC".into());
+        assert!(
+            !ask(&desk, &wrong)
+                .await
+                .1
+                .to_string()
+                .contains("management_key")
+        );
+        let (_, answer) = ask(&desk, &check_body()).await;
+        assert_eq!(answer["management_key"].as_str().unwrap().len(), 64);
+        let key = SoftwareKey::generate().unwrap();
+        let (_, _, answer) = send(&desk, post_json(&body(&key))).await;
+        let handed = answer["card_keys"].as_object().unwrap();
+        assert!(
+            handed.contains_key(given) && !handed.contains_key(missing),
+            "{care:?}"
+        );
+        assert_eq!(handed["version"], 1);
+        assert!(!format!("{:?}", keys(care)).contains(handed["management_key"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_care_that_does_not_exist_is_no_enrolment() {
+    let (desk, key) = (Desk::new(), SoftwareKey::generate().unwrap());
+    let body = changed(&body(&key), |b| b["card"]["care"] = "nobody".into());
+    assert_eq!(code_of(&desk, &body).await, (400, "LY-1410".into()));
 }

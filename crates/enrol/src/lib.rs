@@ -15,10 +15,12 @@ mod order;
 mod refusal;
 mod request;
 
-pub use decide::decide;
-pub use desk::{DeskError, EnrolmentDesk, Peer, PersonFacts, RefusedAttempt};
-pub use http::{BODY_BYTES_MAX, CODE_REFUSAL_FLOOR, ENROLMENTS_PATH, router};
+pub use decide::{admit, decide};
+pub use desk::{
+    CardBefore, DeskError, EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt,
+};
+pub use http::{BODY_BYTES_MAX, CHECK_PATH, CODE_REFUSAL_FLOOR, ENROLMENTS_PATH, router};
 pub use limit::{ATTEMPT_WINDOW, Attempts, TRACKED_MAX, TooMany};
 pub use order::EnrolmentOrder;
 pub use refusal::Refusal;
-pub use request::{Asked, LABEL_CHARS_MAX, RequestError, TEMPLATE_SMARTCARD_USER};
+pub use request::{Asked, Check, LABEL_CHARS_MAX, RequestError, TEMPLATE_SMARTCARD_USER};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was decided to be issued.
 
-use lanyard_authority::{Card, Status};
+use lanyard_authority::{Card, CardCare, Status};
 use lanyard_directory::AccountId;
 use lanyard_x509::PublicKey;
 
@@ -15,6 +15,12 @@ pub struct EnrolmentOrder {
     pub card: Card,
     /// The name that the person gave the card.
     pub label: String,
+    /// The make of the card, as far as the program knows it; empty otherwise.
+    pub make: String,
+    /// The computer that it is enrolled on; empty when it was not told.
+    pub computer: String,
+    /// Who will unblock the card.
+    pub care: CardCare,
     /// The key in slot 9A, proven by the request's own signature.
     pub key: PublicKey,
     /// The key in slot 9E, when the card has one.

@@ -58,6 +58,7 @@ impl Refusal {
             Self::AccountDisabled => Fault::AccountDisabled,
             Self::CardKind => Fault::CardKindRefused,
             Self::Desk(DeskError::KeyRefused) => Fault::RequestKeyRefused,
+            Self::Desk(DeskError::CardState) => Fault::CardOutOfLife,
             Self::Desk(DeskError::Authority) => Fault::ServerInternal,
             Self::Desk(DeskError::Storage(error)) => match error {
                 StorageError::Busy => Fault::DatabaseBusy,
@@ -78,7 +79,10 @@ impl Refusal {
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Request(_) | Self::Desk(DeskError::KeyRefused) => StatusCode::BAD_REQUEST,
-            Self::Code | Self::AccountDisabled | Self::CardKind => StatusCode::FORBIDDEN,
+            Self::Code
+            | Self::AccountDisabled
+            | Self::CardKind
+            | Self::Desk(DeskError::CardState) => StatusCode::FORBIDDEN,
             Self::Desk(DeskError::Storage(StorageError::Busy | StorageError::Full)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

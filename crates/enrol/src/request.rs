@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_authority::Card;
+use lanyard_authority::{Card, CardCare};
 use lanyard_directory::{EnrolCode, SipAddress};
 use lanyard_x509::{Csr, CsrError, PublicKey};
 use serde::Deserialize;
@@ -36,6 +36,23 @@ struct CardBody {
     guid: String,
     #[serde(default)]
     label: String,
+    #[serde(default)]
+    make: String,
+    #[serde(default)]
+    computer: String,
+    /// Missing for a card that its holder looks after.
+    #[serde(default)]
+    care: String,
+}
+
+/// The body of a check.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckBody {
+    #[serde(default)]
+    code: String,
+    address: String,
+    card: CardBody,
 }
 
 /// A request that is well formed. Its keys have signed it; nothing else in it is proven.
@@ -49,6 +66,12 @@ pub struct Asked {
     pub card: Card,
     /// The name of the card.
     pub label: String,
+    /// The make of the card, as far as the program knows it.
+    pub make: String,
+    /// The computer that it is enrolled on.
+    pub computer: String,
+    /// Who will unblock the card.
+    pub care: CardCare,
     /// The key in slot 9A.
     pub key: PublicKey,
     /// The key in slot 9E.
@@ -89,14 +112,13 @@ impl Asked {
             return Err(RequestError::Template);
         }
         let address = body.address.parse().map_err(|_| RequestError::Address)?;
-        let card = Card {
-            guid: body.card.guid.parse().map_err(|_| RequestError::Body)?,
-            kind: body.card.kind.parse().map_err(|_| RequestError::Body)?,
-        };
-        let label = body.card.label;
-        if label.chars().count() > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
-            return Err(RequestError::Body);
-        }
+        let CardFacts {
+            card,
+            label,
+            make,
+            computer,
+            care,
+        } = CardFacts::of(body.card)?;
         let key = key_of(&body.csr)?;
         let authentication_key = body
             .card_authentication_csr
@@ -113,9 +135,69 @@ impl Asked {
             address,
             card,
             label,
+            make,
+            computer,
+            care,
             key,
             authentication_key,
             pin_changed,
+        })
+    }
+}
+
+/// A question whether an enrolment would be accepted, before anything on the card is replaced.
+#[derive(Debug)]
+pub struct Check {
+    /// The one-time code; `None` when the text cannot be a code.
+    pub code: Option<EnrolCode>,
+    /// Who is to be enrolled.
+    pub address: SipAddress,
+    /// The card.
+    pub card: Card,
+}
+
+impl Check {
+    /// Reads a body.
+    pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
+        let body: CheckBody = serde_json::from_slice(body).map_err(|_| RequestError::Body)?;
+        Ok(Self {
+            address: body.address.parse().map_err(|_| RequestError::Address)?,
+            card: CardFacts::of(body.card)?.card,
+            code: body.code.parse().ok(),
+        })
+    }
+}
+
+/// What a request says about its card.
+struct CardFacts {
+    card: Card,
+    label: String,
+    make: String,
+    computer: String,
+    care: CardCare,
+}
+
+impl CardFacts {
+    fn of(body: CardBody) -> Result<Self, RequestError> {
+        let text = |text: String| {
+            let plain =
+                text.chars().count() <= LABEL_CHARS_MAX && !text.chars().any(char::is_control);
+            plain.then_some(text).ok_or(RequestError::Body)
+        };
+        let care = match body.care.as_str() {
+            "" => CardCare::Own,
+            care => care.parse().map_err(|_| RequestError::Body)?,
+        };
+        let card = Card {
+            guid: body.guid.parse().map_err(|_| RequestError::Body)?,
+            kind: body.kind.parse().map_err(|_| RequestError::Body)?,
+        };
+        Ok(Self {
+            card,
+            label: text(body.label)?,
+            make: text(body.make)?,
+            computer: text(body.computer)?,
+            care,
         })
     }
 }

@@ -139,6 +139,7 @@ faults! {
     ConversationFull = 1645, "No more people fit into this conversation.", "Begin another one.";
     LevelRefused = 1646, "The server did not take the change of what this person may see.", "Try again; tell your help desk if it goes on.";
     AlreadyInConversation = 1647, "This person is in the conversation already.", "There is nothing to do.";
+    LevelUnknown = 1648, "There is no such level.", "Choose personal, team, colleague, public or blocked; 'reset' takes a choice back.";
     PhotoRefused = 1660, "This file cannot be somebody's photo.", "Give a JPEG or PNG picture of a usual size.";
     SearchEmpty = 1661, "There is nothing to look for.", "Type the beginning of a name, an address, a title or a telephone number.";
     SearchTooOften = 1662, "You have looked for people very often just now.", "Wait a minute and try again.";

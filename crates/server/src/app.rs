@@ -5,12 +5,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use lanyard_authority::Authority;
+use lanyard_authority::{Authority, CardSecrets};
 use lanyard_directory::{Directory, Snapshot};
 use lanyard_store::Store;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::credential::Closures;
 use crate::data::DataDir;
 use crate::sessions::{NoSessions, Sessions};
 
@@ -27,9 +28,13 @@ pub struct App {
     pub directory: Directory,
     /// The authority that issues and withdraws certificates.
     pub authority: Authority,
+    /// What the keys of cards are derived from.
+    pub card_secrets: ArcSwap<CardSecrets>,
     /// Whether a new revocation list has to be made although the old one is still fresh: at the
     /// start, and when the one after a withdrawal could not be made.
     pub(crate) list_is_due: AtomicBool,
+    /// Who lost the way of the password while this server runs.
+    pub closures: Closures,
     /// One administrative change at a time, so that memory follows the database in its order.
     pub(crate) changes: Mutex<()>,
     sessions: OnceLock<Arc<dyn Sessions>>,
@@ -48,6 +53,7 @@ impl App {
         config: Config,
         store: Store,
         authority: Authority,
+        card_secrets: CardSecrets,
         snapshot: Snapshot,
     ) -> Self {
         Self {
@@ -56,7 +62,9 @@ impl App {
             store,
             directory: Directory::new(snapshot),
             authority,
+            card_secrets: ArcSwap::from_pointee(card_secrets),
             list_is_due: AtomicBool::new(true),
+            closures: Closures::default(),
             changes: Mutex::new(()),
             sessions: OnceLock::new(),
             reload: OnceLock::new(),

@@ -79,6 +79,12 @@ impl DataDir {
         self.ca_dir().join("issuing.key")
     }
 
+    /// The secrets from which the keys of cards are derived.
+    #[must_use]
+    pub fn card_secrets(&self) -> PathBuf {
+        self.ca_dir().join("cards.key")
+    }
+
     /// The newest revocation list, DER.
     #[must_use]
     pub fn revocation_list(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 //! The enrolment desk: what the enrolment interface asks of this server.
 
 use crate::app::App;
+use crate::card_life;
 use crate::sessions::{SessionEnd, SessionSelector};
 use crate::web::Web;
 use crate::web::http::Peer as HttpPeer;
@@ -12,12 +13,15 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use lanyard_authority::audit::{Action, AuditEntry, AuditLog};
 use lanyard_authority::{
-    Actor, CardGuid, CardOrder, IssuedCard, Person, Registry, SerialSeed, Status,
+    Actor, Card, CardGuid, CardOrder, IssuedCard, Person, Registry, SerialSeed, Status,
 };
 use lanyard_directory::{
     Account, AccountId, CodeVerdict, EnrolCode, EnrolCodes, SipAddress, StorageError,
 };
-use lanyard_enrol::{DeskError, EnrolmentDesk, EnrolmentOrder, Peer, PersonFacts, RefusedAttempt};
+use lanyard_enrol::{
+    CardBefore, DeskError, EnrolmentDesk, EnrolmentOrder, HandedOut, Peer, PersonFacts,
+    RefusedAttempt,
+};
 use lanyard_x509::{Certificate, Serial};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +90,41 @@ impl EnrolmentDesk for Desk {
         judged.await.unwrap_or(Err(StorageError::Failed))
     }
 
+    async fn look_at_code(
+        &self,
+        account: &AccountId,
+        code: &EnrolCode,
+        now: OffsetDateTime,
+    ) -> Result<CodeVerdict, StorageError> {
+        let (app, account, code) = (Arc::clone(&self.app), account.clone(), code.clone());
+        let judged = tokio::task::spawn_blocking(move || {
+            let judged = app
+                .store
+                .write(move |tx| tx.look_at_code(&account, &code, now));
+            judged.map_err(|error: lanyard_store::StoreError| error.into())
+        });
+        judged.await.unwrap_or(Err(StorageError::Failed))
+    }
+
+    async fn card_before(&self, account: &AccountId, card: Card) -> Result<CardBefore, DeskError> {
+        let (app, account) = (Arc::clone(&self.app), account.clone());
+        let found =
+            tokio::task::spawn_blocking(move || card_life::before_enrolment(&app, &account, card));
+        found.await.unwrap_or(Err(DeskError::Authority))
+    }
+
+    async fn hand_out(
+        &self,
+        account: &AccountId,
+        card: Card,
+    ) -> Result<Option<HandedOut>, DeskError> {
+        let (app, account) = (Arc::clone(&self.app), account.clone());
+        let now = self.now();
+        let keys =
+            tokio::task::spawn_blocking(move || card_life::hand_out(&app, &account, card, now));
+        keys.await.unwrap_or(Err(DeskError::Authority))
+    }
+
     async fn issue(
         &self,
         order: EnrolmentOrder,
@@ -132,14 +171,23 @@ impl EnrolmentDesk for Desk {
 fn issue(app: &App, order: EnrolmentOrder, now: OffsetDateTime) -> Result<IssuedCard, DeskError> {
     let people = app.directory.load();
     let account = people.by_id(&order.account).ok_or(DeskError::Authority)?;
-    let requester = Actor::Person(person(account)?.account);
+    let holder = person(account)?.account;
+    let requester = Actor::Person(holder.clone());
+    // Whoever made the code has approved what is enrolled with it.
+    let approver = app
+        .store
+        .code_maker(&order.account)
+        .map_err(|error| DeskError::Storage(error.into()))?
+        .unwrap_or_else(|| Actor::System("one-time-code".into()));
+    // The card's own state first: whoever may not be enrolled gets no certificate.
+    card_life::enrolled(app, &holder, &order, now)?;
     let card_order = CardOrder {
         person: person(account)?,
         card: order.card,
         key: order.key,
         authentication_key: order.authentication_key,
         requester: requester.clone(),
-        approver: Actor::System("one-time-code".into()),
+        approver,
     };
     let seeds = [draw()?, draw()?];
     let issued = app
@@ -151,6 +199,9 @@ fn issue(app: &App, order: EnrolmentOrder, now: OffsetDateTime) -> Result<Issued
         })?;
     let mut keep = vec![issued.certificate.serial()];
     keep.extend(issued.authentication.iter().map(Certificate::serial));
+    if issued.status == Status::Active {
+        card_life::activated(app, &holder, &order.card.guid, now)?;
+    }
     supersede(app, account, &order.card.guid, &keep, requester, now);
     tracing::info!(address = %account.sip_address, card = %order.card.guid, label = %order.label, "card enrolled");
     Ok(issued)
@@ -205,7 +256,7 @@ fn supersede(
     }
 }
 
-fn person(account: &Account) -> Result<Person, DeskError> {
+pub(crate) fn person(account: &Account) -> Result<Person, DeskError> {
     let refused = |_| DeskError::Authority;
     Ok(Person {
         account: account.id.as_str().parse().map_err(refused)?,
@@ -217,6 +268,6 @@ fn person(account: &Account) -> Result<Person, DeskError> {
     })
 }
 
-fn draw() -> Result<SerialSeed, DeskError> {
+pub(crate) fn draw() -> Result<SerialSeed, DeskError> {
     SerialSeed::draw().map_err(|_| DeskError::Authority)
 }

@@ -105,6 +105,8 @@ fn make(plan: &InitPlan, by: &Actor) -> Result<Made, Problem> {
         0o644,
     )?;
 
+    crate::card_life::open_secrets(data)?;
+
     let account_domain = AccountDomain::from_random(random()?);
     let store = Store::create(&data.database_file(), account_domain)?;
     // From here on the directory looks like one that a server could run on.

@@ -3,13 +3,17 @@
 
 pub mod admin;
 pub mod app;
+mod card_life;
 pub mod chat;
 pub mod cli;
 pub mod config;
+pub mod credential;
 pub mod data;
+pub mod descriptors;
 pub mod desk;
 pub mod doctor;
 pub mod federation;
+pub mod guests;
 pub mod health;
 pub mod init;
 pub mod listener;

@@ -60,8 +60,9 @@ impl DataLock {
 pub fn open_app(data: DataDir, config: Config) -> Result<App, Problem> {
     let store = Store::open(&data.database_file())?;
     let authority = open_authority(&data, &config, &store)?;
+    let secrets = crate::card_life::open_secrets(&data)?;
     let snapshot = load_snapshot(&store, &config.server.domains)?;
-    Ok(App::new(data, config, store, authority, snapshot))
+    Ok(App::new(data, config, store, authority, secrets, snapshot))
 }
 
 /// The people, groups and policies of the database.

@@ -116,6 +116,18 @@ impl Tx<'_> {
         self.account(id)
     }
 
+    /// Takes the password away.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn remove_password(&mut self, id: &AccountId) -> Result<Account, ChangeError> {
+        self.update(
+            "UPDATE accounts SET password_hash = NULL WHERE sid = ?1",
+            params![id.as_str()],
+        )?;
+        self.account(id)
+    }
+
     /// Changes what others see of a person.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_directory::{AccountId, Group, GroupName, GroupPolicy};
+use lanyard_directory::{
+    AccountId, CardRemoval, Group, GroupName, GroupPolicy, KeyAssurance, MissingPresenceKey,
+};
 use rusqlite::{Connection, params};
 
 use crate::value::{Fields, query_all, query_one};
@@ -70,13 +72,20 @@ impl Tx<'_> {
             .connection
             .execute(
                 "UPDATE groups SET card_required = ?2, password_allowed = ?3,
-                 chat_certificate_hours = ?4, card_kinds = ?5 WHERE name = ?1",
+                 chat_certificate_hours = ?4, card_kinds = ?5, key_assurance = ?6,
+                 card_removal = ?7, card_removal_grace_seconds = ?8, presence_proof_minutes = ?9,
+                 missing_presence_key = ?10 WHERE name = ?1",
                 params![
                     name.as_str(),
                     policy.card_required,
                     policy.password_allowed,
                     policy.chat_certificate_hours,
                     policy.card_kinds.map(|kinds| kinds.to_string()),
+                    policy.key_assurance.map(KeyAssurance::as_str),
+                    policy.card_removal.map(CardRemoval::as_str),
+                    policy.card_removal_grace_seconds,
+                    policy.presence_proof_minutes,
+                    policy.missing_presence_key.map(MissingPresenceKey::as_str),
                 ],
             )
             .map_err(StoreError::from)?;
@@ -95,12 +104,19 @@ impl Tx<'_> {
         self.connection
             .execute(
                 "UPDATE default_policy SET card_required = ?1, password_allowed = ?2,
-                 chat_certificate_hours = ?3, card_kinds = ?4",
+                 chat_certificate_hours = ?3, card_kinds = ?4, key_assurance = ?5,
+                 card_removal = ?6, card_removal_grace_seconds = ?7, presence_proof_minutes = ?8,
+                 missing_presence_key = ?9",
                 params![
                     policy.card_required,
                     policy.password_allowed,
                     policy.chat_certificate_hours,
                     policy.card_kinds.map(|kinds| kinds.to_string()),
+                    policy.key_assurance.map(KeyAssurance::as_str),
+                    policy.card_removal.map(CardRemoval::as_str),
+                    policy.card_removal_grace_seconds,
+                    policy.presence_proof_minutes,
+                    policy.missing_presence_key.map(MissingPresenceKey::as_str),
                 ],
             )
             .map_err(StoreError::from)?;
@@ -163,6 +179,11 @@ fn policy(fields: &Fields<'_, '_>) -> Result<GroupPolicy, StoreError> {
         password_allowed: fields.raw("password_allowed")?,
         chat_certificate_hours: fields.raw("chat_certificate_hours")?,
         card_kinds: fields.parse_some("card_kinds")?,
+        key_assurance: fields.parse_some("key_assurance")?,
+        card_removal: fields.parse_some("card_removal")?,
+        card_removal_grace_seconds: fields.raw("card_removal_grace_seconds")?,
+        presence_proof_minutes: fields.raw("presence_proof_minutes")?,
+        missing_presence_key: fields.parse_some("missing_presence_key")?,
     };
     policy.check().map_err(|_| fields.bad("policy"))?;
     Ok(policy)

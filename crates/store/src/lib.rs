@@ -7,6 +7,7 @@
 
 mod accounts;
 mod audit;
+mod cards;
 mod certificates;
 mod codes;
 mod error;
@@ -21,6 +22,7 @@ mod value;
 mod writer;
 
 pub use accounts::ChangeError;
+pub use cards::{CardChangeError, CardRecord};
 pub use certificates::CertificateFilter;
 pub use error::StoreError;
 pub use open::BUSY_TIMEOUT;

@@ -29,6 +29,10 @@ fn place() -> Place {
     Place { _dir: dir, path }
 }
 
+fn maker() -> Actor {
+    Actor::Administrator("root".to_owned())
+}
+
 fn store(place: &Place) -> Store {
     Store::create(&place.path, AccountDomain::from_random([7; 12])).unwrap()
 }
@@ -222,7 +226,9 @@ fn a_code_works_once_and_wrong_tries_are_counted_across_restarts() {
     let right = EnrolCode::from_random([1; 8]);
     let wrong = EnrolCode::from_random([2; 8]);
     let (id, stored) = (alice.id.clone(), StoredCode::new(&right, [3; 16], NOW));
-    opened.write(move |tx| tx.put_code(&id, &stored)).unwrap();
+    opened
+        .write(move |tx| tx.put_code(&id, &stored, &maker()))
+        .unwrap();
     for _ in 0..3 {
         assert_eq!(
             opened.use_code(&alice.id, &wrong, NOW),
@@ -256,7 +262,9 @@ fn one_of_two_simultaneous_uses_of_a_code_is_refused() {
     let alice = add(&store, "alice@contoso.test");
     let code = EnrolCode::from_random([1; 8]);
     let (id, stored) = (alice.id.clone(), StoredCode::new(&code, [3; 16], NOW));
-    store.write(move |tx| tx.put_code(&id, &stored)).unwrap();
+    store
+        .write(move |tx| tx.put_code(&id, &stored, &maker()))
+        .unwrap();
     let threads: Vec<_> = (0..8)
         .map(|_| {
             let (store, id, code) = (store.clone(), alice.id.clone(), code.clone());

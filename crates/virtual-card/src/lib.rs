@@ -51,7 +51,7 @@ pub use application::{Application, VERIFIED_IDLE_MAX, VERIFIED_MAX};
 pub use cards::{
     ADMIN_KEY_FILE, AdminKeyChoice, CardName, CardNameError, CardSpec, CardSummary, CreateError,
     Created, DestroyError, HoldError, Listed, PinChoice, PukChoice, ReadError, SlotSummary,
-    admin_key, create, destroy, first_objects, hold, list,
+    admin_key, create, destroy, first_objects, forget_admin_key, hold, keeps_own_puk, list,
 };
 pub use daemon::{Daemon, DaemonLock, DaemonLockError, daemon};
 pub use instance::{CARDS_MAX, InstanceId, NotAnInstance};

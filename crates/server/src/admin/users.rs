@@ -185,7 +185,26 @@ pub(super) fn set_password(
     desk.app
         .directory
         .change(|next| next.put_account(changed.clone()));
-    super::ways::withdraw_password_certificates(desk, &changed)?;
+    let why = SessionEnd::PasswordChanged;
+    super::ways::withdraw_password_certificates(desk, &changed, why)?;
+    Ok(Reply::User(view(&desk.app.directory.load(), &changed)))
+}
+
+pub(super) fn remove_password(desk: &Desk<'_>, address: &SipAddress) -> Result<Reply, Problem> {
+    let _lock = desk.change_lock();
+    let account = desk.account(address)?;
+    let audit = desk.entry(
+        Action::PasswordSet,
+        address.as_str(),
+        &[("removed", true.into())],
+    );
+    let id = account.id.clone();
+    let changed = desk.change(audit, move |tx| tx.remove_password(&id))?;
+    desk.app
+        .directory
+        .change(|next| next.put_account(changed.clone()));
+    let why = SessionEnd::PasswordChanged;
+    super::ways::withdraw_password_certificates(desk, &changed, why)?;
     Ok(Reply::User(view(&desk.app.directory.load(), &changed)))
 }
 
@@ -204,7 +223,8 @@ pub(super) fn enrol_code(desk: &Desk<'_>, address: &SipAddress) -> Result<Reply,
         &[("expires_at", expires_at.unix_timestamp().into())],
     );
     let id = account.id.clone();
-    desk.change(audit, move |tx| Ok(tx.put_code(&id, &stored)?))?;
+    let made_by = desk.actor.clone();
+    desk.change(audit, move |tx| Ok(tx.put_code(&id, &stored, &made_by)?))?;
     Ok(Reply::Code(CodeView {
         address: address.clone(),
         code: code.reveal(),

@@ -93,6 +93,9 @@ fn fill(directory: &Path, instance: InstanceId, spec: CardSpec) -> Result<Create
         PinChoice::Default => (default_pin()?, true),
         PinChoice::Given(pin) => (pin.into_pin(), false),
     };
+    if !matches!(spec.puk, PukChoice::Random) {
+        super::care::keep_own_puk(directory).map_err(CreateError::Write)?;
+    }
     let (puk, told) = match spec.puk {
         PukChoice::Default => (
             Puk::parse(DEFAULT_PIN).map_err(|_| KeeperError::Input)?,

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What happens to cards in this server: enrolment writes them down, their keys are derived, the desk answers.
+//!
+//! A card is its number together with its holder, because the number is what a request claims.
+
+mod desk;
+mod renewal;
+mod secrets;
+
+pub use desk::{Answered, PukRefused, answer_challenge, confirm_puk, fetch_puk, make_unblock_code};
+pub use renewal::{RENEWAL_WINDOW, Renewal, Renewed, renew, renewed};
+pub use secrets::{open_secrets, rotate_secrets};
+
+use lanyard_authority::audit::{Action, AuditEntry};
+use lanyard_authority::{
+    Actor, Card, CardCare, CardEvent, CardGuid, CardKeys, CardState, IllegalTransition,
+};
+use lanyard_directory::AccountId;
+use lanyard_enrol::{CardBefore, DeskError, EnrolmentOrder, HandedOut};
+use lanyard_store::{CardChangeError, CardRecord, StoreError};
+use lanyard_x509::Sid;
+use time::OffsetDateTime;
+
+use crate::app::App;
+
+/// The generation of the PUK that an enrolment puts on a card.
+const PUK_FIRST: u32 = 1;
+
+/// The keys of a card that is known.
+pub fn keys_of(app: &App, card: &CardRecord, puk_generation: u32) -> Option<CardKeys> {
+    let version = card.secret_version?;
+    let secrets = app.card_secrets.load();
+    match secrets.keys(version, &card.guid, &card.holder, puk_generation) {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            tracing::error!(%error, card = %card.guid, "the keys of a card cannot be derived");
+            None
+        }
+    }
+}
+
+/// What is known of a card before it is enrolled, and whether it may be.
+pub fn before_enrolment(
+    app: &App,
+    account: &AccountId,
+    card: Card,
+) -> Result<CardBefore, DeskError> {
+    let holder = sid(account)?;
+    let Some(known) = app.store.card(&card.guid, &holder).map_err(storage)? else {
+        return Ok(CardBefore::default());
+    };
+    known
+        .state
+        .after(CardEvent::Enrol)
+        .map_err(|_| DeskError::CardState)?;
+    let version = known.secret_version.unwrap_or_default();
+    let keys = keys_of(app, &known, known.puk_confirmed.max(PUK_FIRST));
+    Ok(CardBefore {
+        keys: keys.map(|keys| HandedOut {
+            version,
+            care: known.care,
+            keys,
+        }),
+    })
+}
+
+/// Writes down that a card is being enrolled: before its certificates are, so that none is issued for a card
+/// whose state forbids it.
+pub fn enrolled(
+    app: &App,
+    holder: &Sid,
+    order: &EnrolmentOrder,
+    now: OffsetDateTime,
+) -> Result<(), DeskError> {
+    let secret_version = (order.care != CardCare::Own).then(|| app.card_secrets.load().current());
+    let puk = if order.care == CardCare::Puk {
+        PUK_FIRST
+    } else {
+        0
+    };
+    let new = CardRecord {
+        guid: order.card.guid,
+        holder: holder.clone(),
+        kind: order.card.kind,
+        make: order.make.clone(),
+        label: order.label.clone(),
+        computer: order.computer.clone(),
+        state: CardState::Blank,
+        care: order.care,
+        secret_version,
+        puk_confirmed: puk,
+        puk_handed_out: puk,
+        renewed: None,
+        enrolled_at: now,
+        changed_at: now,
+        last_used_at: None,
+    };
+    let written = app.store.write(move |tx| {
+        let before = tx.card(&new.guid, &new.holder)?;
+        let state = before.as_ref().map_or(CardState::Blank, |card| card.state);
+        let state = state.after(CardEvent::Enrol)?;
+        let last_used_at = before.as_ref().and_then(|card| card.last_used_at);
+        tx.put_card(&CardRecord {
+            state,
+            last_used_at,
+            ..new
+        })?;
+        Ok::<_, CardChangeError>(())
+    });
+    written.map_err(|error| match error {
+        CardChangeError::Illegal(IllegalTransition { .. }) => DeskError::CardState,
+        CardChangeError::Store(error) => storage(error),
+        _ => DeskError::Authority,
+    })
+}
+
+/// Writes down that a card came into force.
+pub fn activated(
+    app: &App,
+    holder: &Sid,
+    guid: &CardGuid,
+    now: OffsetDateTime,
+) -> Result<(), DeskError> {
+    let (holder, guid) = (holder.clone(), *guid);
+    let changed = app
+        .store
+        .write(move |tx| tx.card_event(&guid, &holder, CardEvent::Activate, now));
+    changed.map(drop).map_err(|error| {
+        tracing::error!(%error, "a card could not be put in force");
+        DeskError::CardState
+    })
+}
+
+/// The keys for a card that was just enrolled, with the row that says that they left the server.
+pub fn hand_out(
+    app: &App,
+    account: &AccountId,
+    card: Card,
+    now: OffsetDateTime,
+) -> Result<Option<HandedOut>, DeskError> {
+    let holder = sid(account)?;
+    let known = app.store.card(&card.guid, &holder).map_err(storage)?;
+    let Some(known) = known.filter(|known| known.care != CardCare::Own) else {
+        return Ok(None);
+    };
+    let keys = keys_of(app, &known, PUK_FIRST).ok_or(DeskError::Authority)?;
+    let version = known.secret_version.unwrap_or_default();
+    let mut details = serde_json::Map::new();
+    details.insert("account".into(), holder.as_str().into());
+    details.insert("care".into(), known.care.as_str().into());
+    details.insert("secret_version".into(), version.into());
+    let entry = AuditEntry::new(
+        now,
+        Actor::Person(holder),
+        Action::CardKeysHandedOut,
+        card.guid.to_string(),
+    )
+    .with_details(&details);
+    let written = app.store.write(move |tx| tx.audit(&entry).map(drop));
+    written.map_err(storage)?;
+    Ok(Some(HandedOut {
+        version,
+        care: known.care,
+        keys,
+    }))
+}
+
+fn sid(account: &AccountId) -> Result<Sid, DeskError> {
+    account.as_str().parse().map_err(|_| DeskError::Authority)
+}
+
+fn storage(error: StoreError) -> DeskError {
+    DeskError::Storage(error.into())
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Renewal: the holder of a card that is still good gets its next certificates, without a desk and without a new
+//! PIN.
+//!
+//! The old certificates stay good until the new one has been used: whatever breaks off in between, the card
+//! has one that signs in. A session that rests on the old one goes on.
+
+use lanyard_authority::audit::{Action, AuditEntry};
+use lanyard_authority::{
+    Actor, Card, CardEvent, CardOrder, CertificateRow, IssuedCard, ProfileName, Registry, Status,
+};
+use lanyard_directory::Account;
+use lanyard_fault::Fault;
+use lanyard_store::CardChangeError;
+use lanyard_x509::{PublicKey, Serial};
+use time::{Duration, OffsetDateTime};
+
+use crate::app::App;
+use crate::desk::{draw, person};
+
+/// How long before its end a certificate can be renewed.
+pub const RENEWAL_WINDOW: Duration = Duration::days(60);
+
+/// What the holder asks for.
+#[derive(Debug)]
+pub struct Renewal {
+    /// The key for slot 9A: the old one or a new one.
+    pub key: PublicKey,
+    /// The key in slot 9E.
+    pub authentication_key: Option<PublicKey>,
+}
+
+/// What came of a report that a renewed certificate is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The older certificates are superseded now.
+    Superseded,
+    /// There was nothing to do.
+    Nothing,
+}
+
+/// Renews the card that `row` is the certificate of; it was checked like one that signs in.
+///
+/// # Errors
+/// When it is too early, the card's state forbids it, or the authority fails.
+pub fn renew(
+    app: &App,
+    account: &Account,
+    row: &CertificateRow,
+    asked: Renewal,
+    now: OffsetDateTime,
+) -> Result<IssuedCard, Fault> {
+    let internal = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "a card could not be renewed");
+        Fault::ServerInternal
+    };
+    if row.not_after.saturating_sub(RENEWAL_WINDOW) > now {
+        return Err(Fault::RenewalTooEarly);
+    }
+    let (Some(guid), Some(kind), Some(holder)) = (row.card_guid, row.card_kind, &row.account)
+    else {
+        return Err(Fault::CardCertificatePurpose);
+    };
+    let known = app.store.card(&guid, holder).map_err(|e| internal(&e))?;
+    let known = known.ok_or(Fault::RenewalMismatch)?;
+    if known.state.after(CardEvent::Renew).is_err() {
+        return Err(Fault::CardCertificateRevoked);
+    }
+    let rows = app.store.of_card(&guid).map_err(|e| internal(&e))?;
+    let newest = rows.iter().find(|one| {
+        one.account.as_ref() == Some(holder)
+            && one.profile == ProfileName::SmartcardUser
+            && one.status == Status::Active
+    });
+    // Renewed with an older certificate: the newer one is asked to, so that there are never more than two. One that
+    // was never used is given up, for its writing to the card may have failed.
+    let newer = newest.filter(|one| one.serial != row.serial);
+    if let Some(newer) = newer
+        && known.renewed != Some(newer.serial)
+    {
+        return Err(Fault::RenewalNotNeeded);
+    }
+    let requester = Actor::Person(holder.clone());
+    let order = CardOrder {
+        person: person(account).map_err(|e| internal(&e))?,
+        card: Card { guid, kind },
+        key: asked.key,
+        authentication_key: asked.authentication_key,
+        requester: requester.clone(),
+        // The valid card vouches for its successor; the policy of the server allows it.
+        approver: Actor::System("renewal".into()),
+    };
+    let seeds = [
+        draw().map_err(|e| internal(&e))?,
+        draw().map_err(|e| internal(&e))?,
+    ];
+    let issued = app
+        .authority
+        .issue_card(order, seeds, Status::Active, now)
+        .map_err(|e| internal(&e))?;
+    let serial = issued.certificate.serial();
+    let mut details = serde_json::Map::new();
+    details.insert("account".into(), holder.as_str().into());
+    details.insert("old".into(), row.serial.to_string().into());
+    details.insert("new".into(), serial.to_string().into());
+    let entry = AuditEntry::new(
+        now,
+        requester.clone(),
+        Action::CardRenewed,
+        guid.to_string(),
+    )
+    .with_details(&details);
+    let whose = holder.clone();
+    let written = app.store.write(move |tx| {
+        let mut card = tx.card_event(&guid, &whose, CardEvent::Renew, now)?;
+        card.renewed = Some(serial);
+        tx.put_card(&card)?;
+        tx.audit(&entry)?;
+        Ok::<_, CardChangeError>(())
+    });
+    if let Err(error) = written {
+        // Between the two the card was withdrawn: what was just issued goes with it.
+        let reason = lanyard_x509::RevocationReason::CessationOfOperation;
+        let _ = app.authority.revoke(&serial, reason, requester, now);
+        return Err(internal(&error));
+    }
+    if let Some(given_up) = newer {
+        let reason = lanyard_x509::RevocationReason::Superseded;
+        let done = app
+            .authority
+            .revoke(&given_up.serial, reason, requester, now);
+        if let Err(error) = done {
+            tracing::error!(%error, "a renewed certificate that was never used could not be withdrawn");
+        }
+    }
+    Ok(issued)
+}
+
+/// The certificate of this row signs in: when it is a renewed one, those before it are superseded now. What
+/// hangs on them, a session that goes on, stays.
+///
+/// # Errors
+/// When registry or store fail.
+pub fn renewed(app: &App, row: &CertificateRow, now: OffsetDateTime) -> Result<Renewed, Fault> {
+    let internal = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "a renewal could not be finished");
+        Fault::ServerInternal
+    };
+    let (Some(guid), Some(holder)) = (row.card_guid, &row.account) else {
+        return Ok(Renewed::Nothing);
+    };
+    let known = app.store.card(&guid, holder).map_err(|e| internal(&e))?;
+    if known.is_none_or(|card| card.renewed != Some(row.serial)) {
+        return Ok(Renewed::Nothing);
+    }
+    let mut keep: Vec<Serial> = vec![row.serial];
+    let bound = app.store.bound_to(&row.serial).map_err(|e| internal(&e))?;
+    keep.extend(bound.iter().map(|row| row.serial));
+    app.authority
+        .supersede_renewed(&guid, holder, &keep, Actor::Person(holder.clone()), now)
+        .map_err(|e| internal(&e))?;
+    let whose = holder.clone();
+    let cleared = app.store.write(move |tx| {
+        if let Some(mut card) = tx.card(&guid, &whose)? {
+            card.renewed = None;
+            tx.put_card(&card)?;
+        }
+        Ok::<_, lanyard_store::StoreError>(())
+    });
+    cleared.map_err(|e| internal(&e))?;
+    Ok(Renewed::Superseded)
+}
