@@ -28,7 +28,7 @@ pub use hub::{
     Registration, SessionFilter, SessionInfo, Token,
 };
 pub use model::availability::Availability;
-pub use model::people::{People, PersonCard};
+pub use model::people::{People, PersonCard, PhotoLink};
 pub use model::roster::{
     Contact, Container, Group, Member, MemberKind, Publication, PublicationKey, Roster,
     RosterChange, RosterEdit, Subscriber,

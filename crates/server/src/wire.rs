@@ -11,13 +11,15 @@ use crate::sip::core::{CoreSessions, SipCore};
 use crate::sip::people::DirectoryPeople;
 use crate::sip::signin::SipShared;
 use crate::tls::{self, Identity, IdentityError};
+use crate::web::address_book::Searches;
 use crate::web::http::{self, Peer};
 use crate::web::password::{GateError, PasswordGate};
 use crate::web::tickets::{Audiences, Tickets};
-use crate::web::urls::{CERT_PROV_PATH, Urls};
+use crate::web::urls::{ADDRESS_BOOK_FILES_PATH, ADDRESS_BOOK_PATH, CERT_PROV_PATH, Urls};
 use crate::web::{self, Web};
 use arc_swap::ArcSwap;
 use axum::Router;
+use lanyard_presence::xml::provisioning::AddressBook;
 use lanyard_presence::{Hub, HubConfig};
 use lanyard_sip_auth::{InnerAcceptor, InnerTlsError, tls12};
 use lanyard_soap::ticket::{AudienceError, TicketKeyError};
@@ -132,10 +134,11 @@ pub async fn start(
         config.http_port(),
     );
     let tls = TlsSet::new(TlsSet::load(&app, &config)?);
-    let core = hub(&app, &config)?;
+    let core = hub(&app, &config, &urls)?;
     let shared = Arc::new(SipShared {
         settings: Arc::new(inner_settings(&app, &config, &urls)?),
         idle: Duration::from_secs(u64::from(config.limits.sip_idle_secs)),
+        association: Duration::from_secs(u64::from(config.limits.sip_association_secs)),
         message_bytes_max: config.limits.sip_message_bytes_max as usize,
         core: Arc::clone(&core),
         app: Arc::clone(&app),
@@ -145,6 +148,7 @@ pub async fn start(
         audiences: Audiences::new(&urls)?,
         tickets: Tickets::new(OffsetDateTime::now_utc())?,
         passwords: PasswordGate::new()?,
+        searches: Searches::default(),
         trust: CardTrust::new(authority.issuing().clone(), authority.root().clone()),
         urls,
         app: Arc::clone(&app),
@@ -177,7 +181,15 @@ async fn run(
     web: Arc<Web>,
 ) {
     let stop = app.stopping();
-    let connections_max = app.config.load().limits.connections_max as usize;
+    let wanted = app.config.load().limits.connections_max as usize;
+    let connections_max = wanted.min(crate::descriptors::connections_of_a_listener());
+    if connections_max < wanted {
+        tracing::warn!(
+            connections_max,
+            "the limit of open files allows fewer connections than limits.connections_max; raise \
+             LimitNOFILE"
+        );
+    }
     let core = Arc::clone(&shared.core);
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&core).run_timers(stop.clone()));
@@ -190,7 +202,9 @@ async fn run(
             connections_max,
             tls.sip,
             watched,
-            move |stream, peer| connection::serve(Arc::clone(&shared), stream, peer, stop.clone()),
+            move |stream, peer, guest| {
+                connection::serve(Arc::clone(&shared), stream, peer, guest, stop.clone())
+            },
         ));
     }
     let https = http::with_limits(web::router(&web).merge(desk::router(&web)));
@@ -246,7 +260,9 @@ async fn serve_https(
         connections_max,
         tls,
         watched,
-        move |stream, address| {
+        move |stream, address, guest| {
+            // The handshake is over; from here on the times of HTTP count.
+            drop(guest);
             let certificates: Vec<CertificateDer<'static>> = stream
                 .get_ref()
                 .1
@@ -263,7 +279,7 @@ async fn serve_https(
     .await;
 }
 
-fn hub(app: &Arc<App>, config: &Config) -> Result<Arc<SipCore>, WireError> {
+fn hub(app: &Arc<App>, config: &Config, urls: &Urls) -> Result<Arc<SipCore>, WireError> {
     let mut seed = [0; 16];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| WireError::Random)?;
     let number = u128::from_le_bytes(seed);
@@ -277,13 +293,19 @@ fn hub(app: &Arc<App>, config: &Config) -> Result<Arc<SipCore>, WireError> {
     let mut hub_config = HubConfig::new(host, domain, seed);
     hub_config.explain = crate::sip::words::explain;
     hub_config.port = config.sip_port();
+    hub_config.register_expires_secs = config.limits.sip_registration_secs;
+    hub_config.grace = Duration::from_secs(u64::from(config.limits.sip_grace_secs));
     hub_config.domains = config
         .server
         .domains
         .iter()
         .map(|d| d.as_str().to_owned())
         .collect();
-    let people = Box::new(DirectoryPeople(Arc::clone(app)));
+    hub_config.provisioning = hub_config.provisioning.with_address_book(&AddressBook {
+        query: urls.https(ADDRESS_BOOK_PATH),
+        files: urls.https(ADDRESS_BOOK_FILES_PATH),
+    });
+    let people = Box::new(DirectoryPeople::new(Arc::clone(app), urls));
     let hub = Hub::new(hub_config, people, crate::sip::core::now());
     Ok(SipCore::new(hub, Arc::new(app.store.clone()), host))
 }

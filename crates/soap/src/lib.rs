@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
 pub mod address;
+pub mod addressbook;
 pub mod autodiscover;
 pub mod certprov;
 pub mod fault;

@@ -10,6 +10,12 @@ use crate::xml::{Document, Element, XmlError, XmlWriter};
 pub const PORT_PASSIVE: &str = "WebTicketServicePassive";
 /// Port of the web ticket service that takes a password (Basic over TLS).
 pub const PORT_WIN_NEGOTIATE: &str = "WebTicketServiceWinNegotiate";
+/// Port of the web ticket service that takes a chat certificate, by mutual TLS.
+pub const PORT_CERTIFICATE: &str = "WebTicketServiceCert";
+/// Port of the address book that takes a ticket alone.
+pub const PORT_ADDRESS_BOOK: &str = "AddressBookWebTicketBearer";
+/// Id of the policy of [`PORT_ADDRESS_BOOK`].
+pub const POLICY_ADDRESS_BOOK: &str = "AddressBookWebTicketBearer_policy";
 /// Port of certificate provisioning that takes a ticket with proof of possession.
 pub const PORT_WEB_TICKET_PROOF: &str = "CertProvisioningServiceWebTicketProof_SHA1";
 /// Id of the policy of [`PORT_WEB_TICKET_PROOF`].
@@ -39,6 +45,8 @@ pub struct WebTicketMex {
     pub passive: Option<String>,
     /// Address of [`PORT_WIN_NEGOTIATE`].
     pub win_negotiate: Option<String>,
+    /// Address of [`PORT_CERTIFICATE`].
+    pub certificate: Option<String>,
 }
 
 impl WebTicketMex {
@@ -53,6 +61,9 @@ impl WebTicketMex {
         if let Some(location) = &self.passive {
             port(&mut xml, PORT_PASSIVE, location);
         }
+        if let Some(location) = &self.certificate {
+            port(&mut xml, PORT_CERTIFICATE, location);
+        }
         xml.finish()
     }
 
@@ -63,6 +74,7 @@ impl WebTicketMex {
         Ok(Self {
             passive: location(PORT_PASSIVE),
             win_negotiate: location(PORT_WIN_NEGOTIATE),
+            certificate: location(PORT_CERTIFICATE),
         })
     }
 }
@@ -81,43 +93,12 @@ impl CertProvMex {
     #[must_use]
     pub fn to_xml(&self) -> String {
         let mut xml = definitions("CertProvisioningService");
-        xml.open(
-            "wsp:Policy",
-            &[
-                ("xmlns:wsp", names::POLICY),
-                ("xmlns:wsu", names::WSU),
-                ("wsu:Id", POLICY_WEB_TICKET_PROOF),
-            ],
-        )
-        .open("wsp:ExactlyOne", &[])
-        .open("wsp:All", &[])
-        .open(
+        policy(
+            &mut xml,
+            POLICY_WEB_TICKET_PROOF,
             "sp:EndorsingSupportingTokens",
-            &[("xmlns:sp", names::SECURITY_POLICY)],
-        )
-        .open("wsp:Policy", &[])
-        .open("sp:IssuedToken", &[])
-        .open("sp:Issuer", &[])
-        .leaf(
-            "wsa:Address",
-            &[("xmlns:wsa", names::ADDRESSING)],
             &self.issuer,
-        )
-        .close();
-        xml.open("sp:RequestSecurityTokenTemplate", &[])
-            .leaf(
-                "wst:TokenType",
-                &[("xmlns:wst", names::TRUST)],
-                names::TOKEN_SAML11,
-            )
-            .leaf(
-                "wst:KeyType",
-                &[("xmlns:wst", names::TRUST)],
-                names::KEY_SYMMETRIC,
-            )
-            .close();
-        // IssuedToken, Policy, EndorsingSupportingTokens; then All, ExactlyOne, Policy.
-        xml.close().close().close().close().close().close();
+        );
         xml.open("wsdl:service", &[("name", "CertProvisioningService")]);
         port(&mut xml, PORT_WEB_TICKET_PROOF, &self.endpoint);
         xml.finish()
@@ -129,28 +110,102 @@ impl CertProvMex {
         let root = document.root();
         let endpoint = location_of(root, PORT_WEB_TICKET_PROOF)
             .ok_or(MexError::NoPort(PORT_WEB_TICKET_PROOF))?;
-        let policy = root.children().find(|e| {
-            e.local() == "Policy"
-                && e.attribute_of(names::WSU, "Id") == Some(POLICY_WEB_TICKET_PROOF)
-        });
-        let issuer = policy
-            .and_then(|policy| policy.path(&ISSUER_PATH))
-            .map(Element::trimmed_text)
-            .filter(|text| is_location(text))
+        let issuer = issuer_of(root, POLICY_WEB_TICKET_PROOF, "EndorsingSupportingTokens")
             .ok_or(MexError::NoIssuer)?;
         Ok(Self { issuer, endpoint })
     }
 }
 
-const ISSUER_PATH: [&str; 7] = [
-    "ExactlyOne",
-    "All",
-    "EndorsingSupportingTokens",
-    "Policy",
-    "IssuedToken",
-    "Issuer",
-    "Address",
-];
+/// The description of the address book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressBookMex {
+    /// Address of the web ticket service that issues the tickets.
+    pub issuer: String,
+    /// Address of [`PORT_ADDRESS_BOOK`].
+    pub endpoint: String,
+}
+
+impl AddressBookMex {
+    /// The WSDL document.
+    #[must_use]
+    pub fn to_xml(&self) -> String {
+        let mut xml = definitions("AddressBook");
+        policy(
+            &mut xml,
+            POLICY_ADDRESS_BOOK,
+            "sp:SignedSupportingTokens",
+            &self.issuer,
+        );
+        xml.open("wsdl:service", &[("name", "AddressBook")]);
+        port(&mut xml, PORT_ADDRESS_BOOK, &self.endpoint);
+        xml.finish()
+    }
+
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// When port or issuer are missing.
+    pub fn parse(body: &str) -> Result<Self, MexError> {
+        let document = Document::parse(body)?;
+        let root = document.root();
+        let endpoint =
+            location_of(root, PORT_ADDRESS_BOOK).ok_or(MexError::NoPort(PORT_ADDRESS_BOOK))?;
+        let issuer = issuer_of(root, POLICY_ADDRESS_BOOK, "SignedSupportingTokens")
+            .ok_or(MexError::NoIssuer)?;
+        Ok(Self { issuer, endpoint })
+    }
+}
+
+/// Who issues the tickets that the policy of this id wants as tokens of this kind.
+fn issuer_of(root: Element<'_>, id: &str, tokens: &str) -> Option<String> {
+    root.children()
+        .find(|e| e.local() == "Policy" && e.attribute_of(names::WSU, "Id") == Some(id))?
+        .path(&[
+            "ExactlyOne",
+            "All",
+            tokens,
+            "Policy",
+            "IssuedToken",
+            "Issuer",
+            "Address",
+        ])
+        .map(Element::trimmed_text)
+        .filter(|text| is_location(text))
+}
+
+/// Says that a port takes a web ticket of this issuer, as one kind of token or the other.
+fn policy(xml: &mut XmlWriter, id: &str, tokens: &'static str, issuer: &str) {
+    xml.open(
+        "wsp:Policy",
+        &[
+            ("xmlns:wsp", names::POLICY),
+            ("xmlns:wsu", names::WSU),
+            ("wsu:Id", id),
+        ],
+    )
+    .open("wsp:ExactlyOne", &[])
+    .open("wsp:All", &[])
+    .open(tokens, &[("xmlns:sp", names::SECURITY_POLICY)])
+    .open("wsp:Policy", &[])
+    .open("sp:IssuedToken", &[])
+    .open("sp:Issuer", &[])
+    .leaf("wsa:Address", &[("xmlns:wsa", names::ADDRESSING)], issuer)
+    .close();
+    xml.open("sp:RequestSecurityTokenTemplate", &[])
+        .leaf(
+            "wst:TokenType",
+            &[("xmlns:wst", names::TRUST)],
+            names::TOKEN_SAML11,
+        )
+        .leaf(
+            "wst:KeyType",
+            &[("xmlns:wst", names::TRUST)],
+            names::KEY_SYMMETRIC,
+        )
+        .close();
+    // IssuedToken, Policy, EndorsingSupportingTokens; then All, ExactlyOne, Policy.
+    xml.close().close().close().close().close().close();
+}
 
 fn definitions(name: &str) -> XmlWriter {
     let mut xml = XmlWriter::with_declaration();
@@ -220,7 +275,16 @@ mod tests {
             policy.attribute_of(names::WSU, "Id"),
             Some("CertProvisioningServiceWebTicketProof_SHA1_policy")
         );
-        assert_eq!(policy.path(&ISSUER_PATH).unwrap().text(), ISSUER);
+        let path = [
+            "ExactlyOne",
+            "All",
+            "EndorsingSupportingTokens",
+            "Policy",
+            "IssuedToken",
+            "Issuer",
+            "Address",
+        ];
+        assert_eq!(policy.path(&path).unwrap().text(), ISSUER);
         let port = root.path(&["service", "port"]).unwrap();
         assert_eq!(
             port.attribute("name"),
@@ -239,18 +303,38 @@ mod tests {
     fn the_ticket_service_lists_only_what_is_offered() {
         let passive = WebTicketMex {
             passive: Some(format!("{ISSUER}/Passive")),
-            win_negotiate: None,
+            ..WebTicketMex::default()
         };
         insta::assert_snapshot!(passive.to_xml());
         assert!(!passive.to_xml().contains("WinNegotiate"));
         assert_eq!(WebTicketMex::parse(&passive.to_xml()), Ok(passive.clone()));
         let both = WebTicketMex {
             win_negotiate: Some(format!("{ISSUER}/WinNegotiate")),
+            certificate: Some(format!("{ISSUER}/Cert")),
             ..passive
         };
         assert_eq!(WebTicketMex::parse(&both.to_xml()), Ok(both));
         let none = WebTicketMex::default();
         assert_eq!(WebTicketMex::parse(&none.to_xml()), Ok(none));
+    }
+
+    #[test]
+    fn the_address_book_is_described_and_read() {
+        let book = AddressBookMex {
+            issuer: ISSUER.into(),
+            endpoint: "https://lync.contoso.test/GroupExpansion/Service.svc/WebTicket_Bearer"
+                .into(),
+        };
+        let xml = book.to_xml();
+        insta::assert_snapshot!(xml);
+        assert_eq!(AddressBookMex::parse(&xml), Ok(book));
+        // What one service wants is not what the other one takes.
+        assert_eq!(
+            CertProvMex::parse(&xml),
+            Err(MexError::NoPort(PORT_WEB_TICKET_PROOF))
+        );
+        let xml = xml.replace("SignedSupportingTokens", "Other");
+        assert_eq!(AddressBookMex::parse(&xml), Err(MexError::NoIssuer));
     }
 
     #[test]

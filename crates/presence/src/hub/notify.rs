@@ -51,7 +51,7 @@ impl Hub {
         fx
     }
 
-    /// The directory's card of a person changed.
+    /// The directory's card of a person changed: watchers and the person's own endpoints are told.
     pub fn person_changed(&mut self, now: Now, person: &PersonUri) -> Effects {
         let mut fx = Effects::default();
         self.changed(now, person, ["contactCard"], None, &mut fx);

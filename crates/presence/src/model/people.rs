@@ -22,8 +22,19 @@ pub struct PersonCard {
     pub office: String,
     /// Work phone as a telephone number, or empty.
     pub phone: String,
+    /// The photograph.
+    pub photo: Option<PhotoLink>,
     /// Whether the account may be used.
     pub enabled: bool,
+}
+
+/// Where a photograph is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhotoLink {
+    /// Its address; whoever fetches it shows a ticket.
+    pub uri: String,
+    /// Another photograph has another hash.
+    pub hash: String,
 }
 
 impl PersonCard {
@@ -40,6 +51,7 @@ impl PersonCard {
             department: String::new(),
             office: String::new(),
             phone: String::new(),
+            photo: None,
             enabled: true,
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The `contactCard` category: name, title, e-mail, phone.
+//! The `contactCard` category: name, title, e-mail, phone, photograph.
 
-use crate::model::people::PersonCard;
+use crate::model::people::{PersonCard, PhotoLink};
 use crate::xml::node::{Element, XmlError};
 use crate::xml::ns;
 use crate::xml::writer::Writer;
@@ -23,10 +23,23 @@ pub struct ContactCard {
     pub office: String,
     /// Work phone as people read it, or empty.
     pub phone: String,
+    /// The photograph of the directory.
+    pub photo: Option<PhotoLink>,
 }
 
+/// The type of a photograph that the organisation has set; clients do not take it for one that the
+/// person put somewhere.
+const PHOTO_OF_ORGANISATION: &str = "enterprise";
+
 impl From<&PersonCard> for ContactCard {
+    /// Of somebody who may no longer sign in, the name is all that is told: lists stay readable.
     fn from(person: &PersonCard) -> Self {
+        if !person.enabled {
+            return Self {
+                display_name: person.display_name.clone(),
+                ..Self::default()
+            };
+        }
         Self {
             display_name: person.display_name.clone(),
             email: person.email.clone(),
@@ -35,6 +48,7 @@ impl From<&PersonCard> for ContactCard {
             department: person.department.clone(),
             office: person.office.clone(),
             phone: person.phone.clone(),
+            photo: person.photo.clone(),
         }
     }
 }
@@ -78,6 +92,7 @@ impl ContactCard {
             department: from("department"),
             office: from("office"),
             phone: phone.unwrap_or_default(),
+            photo: element.named("photo").find_map(photo),
         })
     }
 
@@ -116,6 +131,20 @@ impl ContactCard {
                 .leaf("uri", &format!("tel:{digits}"));
             w.leaf("displayString", &self.phone).end();
         }
+        if let Some(photo) = &self.photo {
+            w.start("photo")
+                .attr("type", PHOTO_OF_ORGANISATION)
+                .leaf("uri", &photo.uri)
+                .leaf("hash", &photo.hash)
+                .end();
+        }
         w.finish()
     }
+}
+
+fn photo(element: &Element) -> Option<PhotoLink> {
+    let (uri, hash) = (element.child_text("uri"), element.child_text("hash"));
+    let whole = !uri.is_empty() && !hash.is_empty();
+    (whole && element.attribute("type") == Some(PHOTO_OF_ORGANISATION))
+        .then_some(PhotoLink { uri, hash })
 }

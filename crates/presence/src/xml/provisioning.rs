@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a client is told about this deployment (`vnd-microsoft-provisioning-v2`).
 //!
-//! Left out on purpose: conferencing, media relay and address book addresses, because a client that
-//! finds them calls services that are not there.
+//! Left out on purpose: conferencing and media relay addresses, because a client that finds them calls
+//! services that are not there. The address book is there ([`Provisioning::with_address_book`]).
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,48 @@ pub struct Provisioning {
     pub groups: BTreeMap<String, BTreeMap<String, String>>,
 }
 
+/// The group that holds the addresses of services.
+pub const SERVER_CONFIGURATION: &str = "ServerConfiguration";
+
+/// Where the address book is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressBook {
+    /// The web query service.
+    pub query: String,
+    /// Files, photographs among them, are below this.
+    pub files: String,
+}
+
 impl Provisioning {
+    /// The same with the address book, whether a client believes itself inside or outside.
+    #[must_use]
+    pub fn with_address_book(mut self, book: &AddressBook) -> Self {
+        let group = self
+            .groups
+            .entry(SERVER_CONFIGURATION.to_owned())
+            .or_default();
+        for (name, value) in [
+            ("dlxInternalUrl", &book.query),
+            ("dlxExternalUrl", &book.query),
+            ("absInternalServerUrl", &book.files),
+            ("absExternalServerUrl", &book.files),
+        ] {
+            group.insert(name.to_owned(), value.clone());
+        }
+        self
+    }
+
+    /// Where the address book is, if the server has one.
+    #[must_use]
+    pub fn address_book(&self) -> Option<AddressBook> {
+        let group = self.groups.get(SERVER_CONFIGURATION)?;
+        let value = |name: &str| group.get(name).filter(|value| !value.is_empty()).cloned();
+        Some(AddressBook {
+            query: value("dlxInternalUrl").or_else(|| value("dlxExternalUrl"))?,
+            files: value("absInternalServerUrl").or_else(|| value("absExternalServerUrl"))?,
+        })
+    }
+
     /// Reads what a client asks for: the names of the groups.
     ///
     /// # Errors

@@ -3,8 +3,10 @@
 
 use super::check::{self, Evidence, Refused, VerifiedCard};
 use crate::web::http::Peer;
-use crate::web::urls::{FEDERATION_PATH, PASSIVE_AUTH_PATH, PIN_CHANGED_PATH};
-use crate::web::{Web, answer};
+use crate::web::urls::{
+    FEDERATION_PATH, PASSIVE_AUTH_PATH, PIN_CHANGED_PATH, WEB_TICKET_CERTIFICATE_PATH,
+};
+use crate::web::{Web, answer, certificate};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -28,6 +30,7 @@ pub fn router(web: &Arc<Web>) -> Router {
     Router::new()
         .route(FEDERATION_PATH, get(sign_in))
         .route(PIN_CHANGED_PATH, post(pin_changed))
+        .route(WEB_TICKET_CERTIFICATE_PATH, post(certificate::port))
         .with_state(Arc::clone(web))
 }
 

@@ -2,61 +2,70 @@
 //! The directory as the hub sees it.
 
 use crate::app::App;
-use lanyard_directory::{Account, SipAddress};
-use lanyard_presence::{People, PersonCard, PersonUri};
+use crate::web::urls::{ADDRESS_BOOK_FILES_PATH, PHOTOS, Urls};
+use lanyard_directory::{Account, PhotoHash, Search, SipAddress};
+use lanyard_presence::{People, PersonCard, PersonUri, PhotoLink};
 use std::sync::Arc;
 
 /// People from the directory's snapshot of the moment.
 #[derive(Debug, Clone)]
-pub struct DirectoryPeople(pub Arc<App>);
+pub struct DirectoryPeople {
+    app: Arc<App>,
+    /// Where files of the address book are.
+    files: String,
+}
+
+impl DirectoryPeople {
+    /// The people of a server with these addresses.
+    #[must_use]
+    pub fn new(app: Arc<App>, urls: &Urls) -> Self {
+        Self {
+            app,
+            files: urls.https(ADDRESS_BOOK_FILES_PATH),
+        }
+    }
+
+    fn card(&self, account: &Account) -> Option<PersonCard> {
+        let uri = PersonUri::parse(&account.sip_address.uri()).ok()?;
+        let mut card = PersonCard::new(uri, account.display_name.clone());
+        card.email = account.email.as_str().to_owned();
+        card.title = account.title.clone().unwrap_or_default();
+        card.phone = account.phone.clone().unwrap_or_default();
+        card.company = company(&self.app);
+        card.photo = account.photo.as_ref().map(|hash| PhotoLink {
+            uri: format!("{}/{}", self.files, photo_path(hash)),
+            hash: hash.as_str().to_owned(),
+        });
+        card.enabled = account.enabled;
+        Some(card)
+    }
+}
 
 impl People for DirectoryPeople {
     fn person(&self, uri: &PersonUri) -> Option<PersonCard> {
         let address: SipAddress = uri.address().parse().ok()?;
-        let people = self.0.directory.load();
-        let account = people.by_address(&address)?;
-        card(&self.0, account)
+        let people = self.app.directory.load();
+        self.card(people.by_address(&address)?)
     }
 
     fn search(&self, text: &str, limit: usize) -> Vec<PersonCard> {
-        let wanted = text.trim().to_lowercase();
-        if wanted.is_empty() {
+        let Some(search) = Search::new(text) else {
             return Vec::new();
-        }
-        let people = self.0.directory.load();
-        let mut found: Vec<_> = people
-            .accounts()
-            .filter(|account| account.enabled && matches(account, &wanted))
-            .cloned()
-            .collect();
-        found.sort_by(|a, b| a.display_name.cmp(&b.display_name).then(a.id.cmp(&b.id)));
-        found.truncate(limit);
-        found
-            .iter()
-            .filter_map(|account| card(&self.0, account))
-            .collect()
+        };
+        let (found, _) = self.app.directory.load().search(&search, limit);
+        found.iter().filter_map(|one| self.card(one)).collect()
     }
 }
 
-fn matches(account: &Account, wanted: &str) -> bool {
-    account.display_name.to_lowercase().contains(wanted)
-        || account.sip_address.as_str().contains(wanted)
-        || account.email.as_str().to_lowercase().contains(wanted)
+/// Where a photograph is, below the files of the address book.
+#[must_use]
+pub fn photo_path(hash: &PhotoHash) -> String {
+    format!("{PHOTOS}/{hash}.jpg")
 }
 
-fn card(app: &App, account: &Account) -> Option<PersonCard> {
-    let uri = PersonUri::parse(&account.sip_address.uri()).ok()?;
-    let mut card = PersonCard::new(uri, account.display_name.clone());
-    card.email = account.email.as_str().to_owned();
-    card.title = account.title.clone().unwrap_or_default();
-    card.phone = account.phone.clone().unwrap_or_default();
-    card.company = app
-        .config
-        .load()
-        .server
-        .organisation
-        .clone()
-        .unwrap_or_default();
-    card.enabled = account.enabled;
-    Some(card)
+/// The organisation, as contact cards say it.
+#[must_use]
+pub fn company(app: &App) -> String {
+    let config = app.config.load();
+    config.server.organisation.clone().unwrap_or_default()
 }

@@ -21,6 +21,11 @@ use tokio::sync::watch;
 pub const HEAD_TIMEOUT_SECS: u64 = 10;
 /// A request, its body included, must be answered after this time.
 pub const REQUEST_TIMEOUT_SECS: u64 = 30;
+/// A connection takes requests for so long; then the client makes a new one. Somebody who asks and
+/// never reads holds a connection no longer either.
+pub const CONNECTION_SECS_MAX: u64 = 120;
+/// How long what is under way at that time may take.
+pub const LAST_ANSWER_SECS: u64 = REQUEST_TIMEOUT_SECS + 5;
 /// The head of a request may not be larger.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The body of a request may not be larger.
@@ -58,14 +63,22 @@ where
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stopped(&mut stop) => {
+        result = connection.as_mut() => Some(result),
+        () = stopped(&mut stop) => None,
+        () = tokio::time::sleep(Duration::from_secs(CONNECTION_SECS_MAX)) => None,
+    };
+    let result = match result {
+        Some(result) => Ok(result),
+        None => {
             connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
+            let last = Duration::from_secs(LAST_ANSWER_SECS);
+            tokio::time::timeout(last, connection.as_mut()).await
         }
     };
-    if let Err(error) = result {
-        tracing::debug!(peer = %peer.address, %error, "HTTP connection ended");
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(peer = %peer.address, %error, "HTTP connection ended"),
+        Err(_) => tracing::info!(peer = %peer.address, "an HTTP client took no answer"),
     }
 }
 

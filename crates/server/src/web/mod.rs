@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What clients ask over HTTP: discovery, tickets, chat certificates, revocation lists.
 
+pub mod address_book;
 pub mod answer;
+pub mod certificate;
 pub mod discovery;
 pub mod http;
+pub mod pace;
 pub mod passive;
 pub mod password;
 pub mod plain;
@@ -35,6 +38,8 @@ pub struct Web {
     pub tickets: Tickets,
     /// Who tried which password how often.
     pub passwords: PasswordGate,
+    /// Who asked the address book how often.
+    pub searches: address_book::Searches,
     /// Whose cards are accepted.
     pub trust: CardTrust,
 }
@@ -57,6 +62,19 @@ pub fn router(web: &Arc<Web>) -> Router {
         )
         .route(&provisioning_mex, get(provision::mex))
         .route(urls::CERT_PROV_PROOF_PATH, post(provision::get_and_publish))
+        .route(
+            &format!("{}/mex", urls::ADDRESS_BOOK_PATH),
+            get(address_book::mex),
+        )
+        .route(urls::ADDRESS_BOOK_BEARER_PATH, post(address_book::search))
+        .route(
+            &format!(
+                "{}/{}/{{name}}",
+                urls::ADDRESS_BOOK_FILES_PATH,
+                urls::PHOTOS
+            ),
+            get(address_book::photo),
+        )
         .route(urls::CRL_PATH, get(plain::revocation_list))
         .route(urls::AIA_PATH, get(plain::issuing_certificate))
         .route(urls::ROOT_CERTIFICATE_PATH, get(plain::root_certificate))

@@ -10,13 +10,14 @@ use super::http::Peer;
 use super::throttle::{self, Throttle};
 use super::urls::WEB_TICKET_PASSWORD_PATH;
 use super::{Web, webticket};
+use crate::credential;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_directory::{Account, Password, PasswordHash, SipAddress, Snapshot, Upn};
+use lanyard_directory::{Account, DomainName, Password, PasswordHash, SipAddress, Snapshot, Upn};
 use lanyard_fault::Fault;
 use lanyard_soap::autodiscover::sipuri_of_query;
 use lanyard_soap::fault::Diagnostic;
@@ -127,6 +128,7 @@ pub async fn port(
     let Some((name, password)) = credentials(&headers) else {
         return challenge(&web, Diagnostic::NoValidSecurityToken, None);
     };
+    let name = principal_name(&people, name);
     let named = account_of(&people, &name).cloned();
     if needs_card(&people, named.as_ref()) {
         return not_allowed(&web);
@@ -174,11 +176,15 @@ async fn granted(web: &Arc<Web>, request: &TicketRequest, account: &Account) -> 
     let (Ok(address), Ok(sid)) = (address, account.id.as_str().parse()) else {
         return soap_fault(web, Diagnostic::Internal, Some(Fault::ServerInternal));
     };
+    // Of the account as it was when its password was compared.
+    let Some(epoch) = credential::epoch(&web.app, account) else {
+        return soap_fault(web, Diagnostic::Internal, Some(Fault::ServerInternal));
+    };
     let grant = Grant {
         account: sid,
         address,
         audience,
-        source: TicketSource::Password,
+        source: TicketSource::Password { epoch },
         lifetime: Duration::minutes(webticket::WEB_TICKET_MINUTES),
     };
     webticket::answer_ticket(web, request, &grant)
@@ -242,6 +248,24 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Option<Password>)> {
         name.trim().to_lowercase(),
         Password::typed(password.to_owned()).ok(),
     ))
+}
+
+/// `DOMAIN\user` as `user@domain`: the first domain here that is called so, or whose first label is.
+/// Only the text decides, so that it costs the same and reads the same whoever it names, and tries
+/// count together in whatever form the name is written.
+fn principal_name(people: &Snapshot, typed: String) -> String {
+    let Some((domain, user)) = typed.split_once('\\') else {
+        return typed;
+    };
+    let is_called = |known: &&DomainName| {
+        let known = known.as_str();
+        let label = known.split('.').next().unwrap_or(known);
+        known.eq_ignore_ascii_case(domain) || label.eq_ignore_ascii_case(domain)
+    };
+    match people.domains().iter().find(is_called) {
+        Some(known) if !user.contains(['@', '\\']) => format!("{user}@{known}"),
+        _ => typed,
+    }
 }
 
 /// The account of a typed name: a sign-in address or a user principal name.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The keys that seal tickets, and the memory of those that may be used once.
 
-use super::urls::{CERT_PROV_PROOF_PATH, PASSIVE_AUTH_PATH, USER_PATH, Urls, WEB_TICKET_PATH};
+use super::urls::{
+    ADDRESS_BOOK_BEARER_PATH, CERT_PROV_PROOF_PATH, PASSIVE_AUTH_PATH, USER_PATH, Urls,
+    WEB_TICKET_PATH,
+};
 use lanyard_soap::ticket::{
     Audience, AudienceError, Claims, Grant, OpaqueTicket, ReplayCache, ReplayError, SamlTicket,
     TicketError, TicketId, TicketIssueError, TicketKey, TicketKeyError, TicketKeyRing,
@@ -28,6 +31,8 @@ pub struct Audiences {
     pub provisioning: Audience,
     /// The autodiscover user document.
     pub user: Audience,
+    /// The address book.
+    pub address_book: Audience,
 }
 
 impl Audiences {
@@ -41,6 +46,7 @@ impl Audiences {
             cookie: Audience::from_url(&urls.https(WEB_TICKET_PATH))?,
             provisioning: Audience::from_url(&urls.https(CERT_PROV_PROOF_PATH))?,
             user: Audience::from_url(&urls.https(USER_PATH))?,
+            address_book: Audience::from_url(&urls.https(ADDRESS_BOOK_BEARER_PATH))?,
         })
     }
 
@@ -48,7 +54,7 @@ impl Audiences {
     #[must_use]
     pub fn of_request(&self, applies_to: &str) -> Option<Audience> {
         let asked = Audience::from_url(applies_to).ok()?;
-        [&self.provisioning, &self.user]
+        [&self.provisioning, &self.user, &self.address_book]
             .into_iter()
             .find(|known| **known == asked)
             .cloned()

@@ -20,6 +20,16 @@ pub const WEB_TICKET_PATH: &str = "/WebTicket/WebTicketService.svc";
 pub const WEB_TICKET_PASSIVE_PATH: &str = "/WebTicket/WebTicketService.svc/Passive";
 /// Path of the ticket port that takes a password.
 pub const WEB_TICKET_PASSWORD_PATH: &str = "/WebTicket/WebTicketService.svc/WinNegotiate";
+/// Path of the ticket port that takes a chat certificate, on the card listener.
+pub const WEB_TICKET_CERTIFICATE_PATH: &str = "/WebTicket/WebTicketService.svc/Cert";
+/// Path of the address book web query.
+pub const ADDRESS_BOOK_PATH: &str = "/GroupExpansion/Service.svc";
+/// Path of the address book's port that takes a ticket.
+pub const ADDRESS_BOOK_BEARER_PATH: &str = "/GroupExpansion/Service.svc/WebTicket_Bearer";
+/// Path below which the files of the address book are.
+pub const ADDRESS_BOOK_FILES_PATH: &str = "/abs/handler";
+/// Photographs, below [`ADDRESS_BOOK_FILES_PATH`].
+pub const PHOTOS: &str = "photos";
 /// Path of the OAuth form of the web ticket.
 pub const OAUTH_PATH: &str = "/WebTicket/oauthtoken";
 /// Path of the passive sign-in's page.

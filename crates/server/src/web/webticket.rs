@@ -2,8 +2,12 @@
 //! The web ticket service: what a passive sign-in earned becomes a ticket for one service.
 
 use super::answer::{self, SOAP_TYPE, soap_fault};
-use super::urls::{PASSIVE_AUTH_PATH, USER_PATH, WEB_TICKET_PASSIVE_PATH, WEB_TICKET_PATH};
+use super::urls::{
+    PASSIVE_AUTH_PATH, USER_PATH, WEB_TICKET_CERTIFICATE_PATH, WEB_TICKET_PASSIVE_PATH,
+    WEB_TICKET_PATH,
+};
 use super::{Web, password};
+use crate::credential;
 use crate::federation::standing::{self, Standing, StandingError};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -26,6 +30,7 @@ pub async fn mex(State(web): State<Arc<Web>>, query: RawQuery) -> Response {
     let document = WebTicketMex {
         passive: Some(web.urls.https(WEB_TICKET_PASSIVE_PATH)),
         win_negotiate: password::listed(&web, &query),
+        certificate: Some(web.urls.card(WEB_TICKET_CERTIFICATE_PATH)),
     };
     answer::body(StatusCode::OK, SOAP_TYPE, document.to_xml())
 }
@@ -169,7 +174,8 @@ pub async fn still_good(web: &Arc<Web>, claims: Claims) -> Result<(Claims, Stand
     let checked = tokio::task::spawn_blocking(move || {
         let people = shared.app.directory.load();
         let now = OffsetDateTime::now_utc();
-        let standing = standing::of_ticket(&claims, &people, &shared.app.store, now);
+        let epoch = |account: &_| credential::epoch(&shared.app, account);
+        let standing = standing::of_ticket(&claims, &people, &shared.app.store, epoch, now);
         standing.map(|standing| (claims, standing))
     })
     .await;

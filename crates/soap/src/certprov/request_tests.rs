@@ -5,8 +5,8 @@ use time::{Duration, OffsetDateTime};
 use super::super::{PROOF_SKEW_SECS, ProofError};
 use super::*;
 use crate::ticket::{
-    Audience, Grant, KeyId, ReplayCache, ReplayError, SamlTicket, TicketId, TicketKey,
-    TicketKeyRing, TicketSource,
+    Audience, CredentialEpoch, Grant, KeyId, ReplayCache, ReplayError, SamlTicket, TicketId,
+    TicketKey, TicketKeyRing, TicketSource,
 };
 use crate::trust::{Entropy, ProofKey, TicketRequest, TicketResponse};
 
@@ -27,7 +27,9 @@ fn saml(address: &str, proof: &ProofKey) -> SamlTicket {
         account: "S-1-5-21-1-2-3-1001".parse().unwrap(),
         address: Address::parse(address).unwrap(),
         audience: audience(),
-        source: TicketSource::Password,
+        source: TicketSource::Password {
+            epoch: CredentialEpoch([7; 16]),
+        },
         lifetime: Duration::hours(8),
     };
     ring()

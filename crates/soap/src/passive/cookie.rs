@@ -46,7 +46,9 @@ mod tests {
 
     use super::*;
     use crate::Address;
-    use crate::ticket::{Audience, Grant, KeyId, TicketId, TicketKey, TicketKeyRing, TicketSource};
+    use crate::ticket::{
+        Audience, CredentialEpoch, Grant, KeyId, TicketId, TicketKey, TicketKeyRing, TicketSource,
+    };
 
     #[test]
     fn the_cookie_is_for_the_server_alone() {
@@ -56,7 +58,9 @@ mod tests {
             account: "S-1-5-21-1-2-3-1001".parse().unwrap(),
             address: Address::parse("alice@contoso.test").unwrap(),
             audience: Audience::from_url("https://h/WebTicket").unwrap(),
-            source: TicketSource::Password,
+            source: TicketSource::Password {
+                epoch: CredentialEpoch([7; 16]),
+            },
             lifetime: Duration::minutes(10),
         };
         let cookie = ring

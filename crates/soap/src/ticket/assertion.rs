@@ -125,7 +125,7 @@ pub(super) fn visible(claims: &Claims, issuer: &str) -> Visible {
 fn methods(claims: &Claims) -> (&'static str, &'static str) {
     let method = match claims.source() {
         TicketSource::Card { .. } => "urn:ietf:rfc:2246",
-        TicketSource::Password => "urn:oasis:names:tc:SAML:1.0:am:password",
+        TicketSource::Password { .. } => "urn:oasis:names:tc:SAML:1.0:am:password",
     };
     let confirmation = match claims.proof_key() {
         Some(_) => "urn:oasis:names:tc:SAML:1.0:cm:holder-of-key",

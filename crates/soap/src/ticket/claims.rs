@@ -67,8 +67,16 @@ pub enum TicketSource {
         serial: Serial,
     },
     /// A password.
-    Password,
+    Password {
+        /// Names the password and the permission to use it, as they were then: whoever opens the
+        /// ticket compares it with what it would be now.
+        epoch: CredentialEpoch,
+    },
 }
+
+/// Names one state of a person's password; another password, or none, gives another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CredentialEpoch(pub [u8; 16]);
 
 /// The contents of a ticket that has passed the verifier.
 #[derive(Debug)]
@@ -140,7 +148,10 @@ impl Claims {
         out.extend_from_slice(&self.issued.unix_timestamp().to_be_bytes());
         out.extend_from_slice(&self.expires.unix_timestamp().to_be_bytes());
         match self.source {
-            TicketSource::Password => out.push(SOURCE_PASSWORD),
+            TicketSource::Password { epoch } => {
+                out.push(SOURCE_PASSWORD);
+                out.extend_from_slice(&epoch.0);
+            }
             TicketSource::Card { serial } => {
                 out.push(SOURCE_CARD);
                 push_block(&mut out, serial.as_be_bytes());
@@ -166,7 +177,9 @@ impl Claims {
         let issued = take_time(&mut rest)?;
         let expires = take_time(&mut rest)?;
         let source = match take_array::<1>(&mut rest)? {
-            [SOURCE_PASSWORD] => TicketSource::Password,
+            [SOURCE_PASSWORD] => TicketSource::Password {
+                epoch: CredentialEpoch(take_array(&mut rest)?),
+            },
             [SOURCE_CARD] => TicketSource::Card {
                 serial: Serial::from_be_bytes(take_block(&mut rest)?).ok()?,
             },

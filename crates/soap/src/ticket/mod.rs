@@ -17,7 +17,7 @@ mod verify;
 
 pub use assertion::SamlTicket;
 pub use audience::{AUDIENCE_BYTES_MAX, Audience, AudienceError};
-pub use claims::{Claims, TicketId, TicketKind, TicketSource};
+pub use claims::{Claims, CredentialEpoch, TicketId, TicketKind, TicketSource};
 pub use issue::{
     Grant, OpaqueTicket, PASSIVE_TOKEN_SECS_MAX, TICKET_SECS_MAX, TicketIssueError, TicketIssuer,
 };

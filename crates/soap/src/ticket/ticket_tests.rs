@@ -5,8 +5,8 @@ use time::macros::datetime;
 use super::*;
 use crate::Address;
 use crate::ticket::{
-    Grant, KeyId, PASSIVE_TOKEN_SECS_MAX, SamlTicket, TICKET_SECS_MAX, TicketId, TicketIssueError,
-    TicketKey, TicketSource,
+    CredentialEpoch, Grant, KeyId, PASSIVE_TOKEN_SECS_MAX, SamlTicket, TICKET_SECS_MAX, TicketId,
+    TicketIssueError, TicketKey, TicketSource,
 };
 use crate::trust::ProofKey;
 
@@ -283,6 +283,7 @@ proptest! {
         serial in proptest::collection::vec(1u8..=255, 1..20),
         path in "[a-z0-9/._-]{0,100}",
         secs in 1i64..40_000,
+        epoch in proptest::option::of(proptest::array::uniform16(any::<u8>())),
         proof in proptest::option::of(proptest::array::uniform32(any::<u8>())),
         id in proptest::array::uniform16(any::<u8>()),
     ) {
@@ -290,7 +291,12 @@ proptest! {
             account: "S-1-5-21-1-2-3-1001".parse().unwrap(),
             address: Address::parse(&format!("{user}@contoso.test")).unwrap(),
             audience: Audience::from_url(&format!("https://h/{path}")).unwrap(),
-            source: TicketSource::Card { serial: lanyard_x509::Serial::from_be_bytes(&serial).unwrap() },
+            source: match epoch {
+                Some(epoch) => TicketSource::Password { epoch: CredentialEpoch(epoch) },
+                None => TicketSource::Card {
+                    serial: lanyard_x509::Serial::from_be_bytes(&serial).unwrap(),
+                },
+            },
             lifetime: Duration::seconds(secs),
         };
         let ring = ring();

@@ -5,7 +5,9 @@ use time::macros::datetime;
 use super::*;
 use crate::Address;
 use crate::fault::{Diagnostic, SoapFault};
-use crate::ticket::{Audience, Grant, KeyId, TicketId, TicketKey, TicketKeyRing, TicketSource};
+use crate::ticket::{
+    Audience, CredentialEpoch, Grant, KeyId, TicketId, TicketKey, TicketKeyRing, TicketSource,
+};
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 const SERVICE: &str =
@@ -32,7 +34,9 @@ fn ticket(proof: Option<&ProofKey>) -> SamlTicket {
         account: "S-1-5-21-1-2-3-1001".parse::<Sid>().unwrap(),
         address: Address::parse("alice@contoso.test").unwrap(),
         audience: Audience::from_url(SERVICE).unwrap(),
-        source: TicketSource::Password,
+        source: TicketSource::Password {
+            epoch: CredentialEpoch([7; 16]),
+        },
         lifetime: Duration::hours(8),
     };
     let ring = TicketKeyRing::new(TicketKey::from_bytes(KeyId([1; 8]), [7; 32]));
