@@ -33,8 +33,10 @@ pub use password::{
     PasswordHashError,
 };
 pub use policy::{
+    CARD_REMOVAL_GRACE_SECONDS_DEFAULT, CARD_REMOVAL_GRACE_SECONDS_MAX,
     CHAT_CERTIFICATE_HOURS_DEFAULT, CHAT_CERTIFICATE_HOURS_MAX, CHAT_CERTIFICATE_HOURS_MIN,
-    CardKind, CardKinds, EffectivePolicy, GroupPolicy, PolicyError, UnknownCardKind,
+    CardKind, CardKinds, CardRemoval, EffectivePolicy, GroupPolicy, KeyAssurance,
+    MissingPresenceKey, PRESENCE_PROOF_MINUTES_MAX, PolicyError, UnknownCardKind, UnknownWord,
 };
 pub use search::{SEARCH_TEXT_CHARS_MAX, SEARCH_WORDS_MAX, Search, SearchField};
 pub use snapshot::{Directory, Snapshot};

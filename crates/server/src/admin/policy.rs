@@ -58,6 +58,11 @@ pub(super) fn set(desk: &Desk<'_>, change: Change) -> Result<Reply, Problem> {
             PolicyField::PasswordAllowed => policy.password_allowed = None,
             PolicyField::ChatCertificateHours => policy.chat_certificate_hours = None,
             PolicyField::CardKinds => policy.card_kinds = None,
+            PolicyField::KeyAssurance => policy.key_assurance = None,
+            PolicyField::CardRemoval => policy.card_removal = None,
+            PolicyField::CardRemovalGraceSeconds => policy.card_removal_grace_seconds = None,
+            PolicyField::PresenceProofMinutes => policy.presence_proof_minutes = None,
+            PolicyField::MissingPresenceKey => policy.missing_presence_key = None,
         }
     }
     policy
@@ -92,7 +97,7 @@ pub(super) fn set(desk: &Desk<'_>, change: Change) -> Result<Reply, Problem> {
             None => tx.set_default_policy(&policy),
         })?;
         desk.app.directory.change(put);
-        sessions_ended = ways::end_password_sessions(desk.app);
+        sessions_ended = ways::close_password_ways(desk, &before)?;
     }
     Ok(Reply::PolicyChange(PolicyChangeView {
         dry_run: change.dry_run,

@@ -83,6 +83,8 @@ pub enum Request {
         /// The password.
         password: SecretText,
     },
+    /// Take the password away.
+    UserRemovePassword(SipAddress),
     /// Make a one-time code for enrolment.
     UserEnrolCode(SipAddress),
     /// Make all accounts of a CSV text, or none.
@@ -208,6 +210,16 @@ pub enum PolicyField {
     ChatCertificateHours,
     /// `card-kinds`.
     CardKinds,
+    /// `key-assurance`.
+    KeyAssurance,
+    /// `card-removal`.
+    CardRemoval,
+    /// `card-removal-grace-seconds`.
+    CardRemovalGraceSeconds,
+    /// `presence-proof-minutes`.
+    PresenceProofMinutes,
+    /// `missing-presence-key`.
+    MissingPresenceKey,
 }
 
 /// What is answered.

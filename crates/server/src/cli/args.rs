@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lanyard_authority::ServerName;
-use lanyard_directory::{CardKinds, DomainName, Email, GroupName, SipAddress, Upn};
+use lanyard_directory::{
+    CardKinds, CardRemoval, DomainName, Email, GroupName, KeyAssurance, MissingPresenceKey,
+    SipAddress, Upn,
+};
 
 use crate::data::DATA_DIR_DEFAULT;
 
@@ -164,6 +167,11 @@ pub enum UserCommand {
         #[arg(long, value_name = "N")]
         password_fd: Option<u32>,
     },
+    /// Take the password away; sessions that it has earned end.
+    RemovePassword {
+        /// The sign-in address.
+        address: SipAddress,
+    },
     /// Make a one-time code with which the person enrols a card. It is shown once.
     EnrolCode {
         /// The sign-in address.
@@ -248,6 +256,22 @@ pub struct PolicySetArguments {
     /// The kinds of card that are accepted: a list of physical, virtual-tpm, virtual-file; 'none'; or 'unset'.
     #[arg(long, value_name = "LIST|unset", value_parser = settable::<CardKinds>)]
     pub card_kinds: Option<Settable<CardKinds>>,
+    /// What has to be proved about where a card's key lives: none, tpm-user, piv-certificate, tpm-certificate,
+    /// tpm-known, each including those after it; or 'unset'.
+    #[arg(long, value_name = "LEVEL|unset", value_parser = settable::<KeyAssurance>)]
+    pub key_assurance: Option<Settable<KeyAssurance>>,
+    /// What the client does when the card is removed: nothing, lock, sign-out, exit; or 'unset'.
+    #[arg(long, value_name = "ACTION|unset", value_parser = settable::<CardRemoval>)]
+    pub card_removal: Option<Settable<CardRemoval>>,
+    /// How many seconds it waits before that: 0 to 3600, or 'unset'.
+    #[arg(long, value_name = "N|unset", value_parser = settable::<u16>)]
+    pub card_removal_grace_seconds: Option<Settable<u16>>,
+    /// How often the card has to prove that it is still there, in minutes: 1 to 1440, 0 for never, or 'unset'.
+    #[arg(long, value_name = "N|unset", value_parser = settable::<u16>)]
+    pub presence_proof_minutes: Option<Settable<u16>>,
+    /// What happens with a card that cannot prove it: allow, refuse, or 'unset'.
+    #[arg(long, value_name = "allow|refuse|unset", value_parser = settable::<MissingPresenceKey>)]
+    pub missing_presence_key: Option<Settable<MissingPresenceKey>>,
     /// Only say for whom something would change, and who would lose which way in.
     #[arg(long)]
     pub dry_run: bool,

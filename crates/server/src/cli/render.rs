@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Answers as people read them, and as machines do.
 
-use lanyard_directory::{EffectivePolicy, GroupPolicy};
+use lanyard_directory::{CardRemoval, EffectivePolicy, GroupPolicy, KeyAssurance};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -336,8 +336,8 @@ fn renewed(view: &RenewedView) -> String {
 }
 
 pub(super) fn effective(policy: &EffectivePolicy) -> String {
-    format!(
-        "card {}, password {}, chat certificate {} h, cards {}",
+    let mut text = format!(
+        "card {}, password {}, chat certificate {} h, cards {}, card removed: {}",
         if policy.card_required {
             "required"
         } else {
@@ -349,8 +349,20 @@ pub(super) fn effective(policy: &EffectivePolicy) -> String {
             "refused"
         },
         policy.chat_certificate_hours,
-        policy.card_kinds
-    )
+        policy.card_kinds,
+        policy.card_removal,
+    );
+    if policy.card_removal != CardRemoval::Nothing {
+        text.push_str(&format!(" after {} s", policy.card_removal_grace_seconds));
+    }
+    if policy.key_assurance != KeyAssurance::None {
+        text.push_str(&format!(", key proved: {}", policy.key_assurance));
+    }
+    if policy.presence_proof_minutes > 0 {
+        let minutes = policy.presence_proof_minutes;
+        text.push_str(&format!(", presence proved every {minutes} min"));
+    }
+    text
 }
 
 pub(super) fn set_fields(policy: &GroupPolicy) -> String {
@@ -366,6 +378,21 @@ pub(super) fn set_fields(policy: &GroupPolicy) -> String {
             .chat_certificate_hours
             .map(|hours| format!("chat-certificate-hours={hours}")),
         policy.card_kinds.map(|kinds| format!("card-kinds={kinds}")),
+        policy
+            .key_assurance
+            .map(|level| format!("key-assurance={level}")),
+        policy
+            .card_removal
+            .map(|action| format!("card-removal={action}")),
+        policy
+            .card_removal_grace_seconds
+            .map(|seconds| format!("card-removal-grace-seconds={seconds}")),
+        policy
+            .presence_proof_minutes
+            .map(|minutes| format!("presence-proof-minutes={minutes}")),
+        policy
+            .missing_presence_key
+            .map(|what| format!("missing-presence-key={what}")),
     ];
     let fields: Vec<String> = fields.into_iter().flatten().collect();
     if fields.is_empty() {

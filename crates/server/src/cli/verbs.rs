@@ -233,6 +233,7 @@ fn user_request(command: UserCommand) -> Result<Request, Problem> {
             let password = input::new_password(password_fd)?;
             Request::UserSetPassword { address, password }
         }
+        UserCommand::RemovePassword { address } => Request::UserRemovePassword(address),
         UserCommand::EnrolCode { address } => Request::UserEnrolCode(address),
         UserCommand::Import { file, dry_run } => Request::UserImport {
             csv: input::import_text(&file)?,
@@ -255,16 +256,29 @@ fn policy_request(change: PolicySetArguments) -> Result<Request, Problem> {
     };
     set.card_required = flag(change.card_required, PolicyField::CardRequired);
     set.password_allowed = flag(change.password_allowed, PolicyField::PasswordAllowed);
-    match change.chat_certificate_hours {
-        Some(Settable::Set(hours)) => set.chat_certificate_hours = Some(hours),
-        Some(Settable::Unset) => unset.push(PolicyField::ChatCertificateHours),
-        None => {}
-    }
-    match change.card_kinds {
-        Some(Settable::Set(kinds)) => set.card_kinds = Some(kinds),
-        Some(Settable::Unset) => unset.push(PolicyField::CardKinds),
-        None => {}
-    }
+    set.chat_certificate_hours = wanted(
+        change.chat_certificate_hours,
+        PolicyField::ChatCertificateHours,
+        &mut unset,
+    );
+    set.card_kinds = wanted(change.card_kinds, PolicyField::CardKinds, &mut unset);
+    set.key_assurance = wanted(change.key_assurance, PolicyField::KeyAssurance, &mut unset);
+    set.card_removal = wanted(change.card_removal, PolicyField::CardRemoval, &mut unset);
+    set.card_removal_grace_seconds = wanted(
+        change.card_removal_grace_seconds,
+        PolicyField::CardRemovalGraceSeconds,
+        &mut unset,
+    );
+    set.presence_proof_minutes = wanted(
+        change.presence_proof_minutes,
+        PolicyField::PresenceProofMinutes,
+        &mut unset,
+    );
+    set.missing_presence_key = wanted(
+        change.missing_presence_key,
+        PolicyField::MissingPresenceKey,
+        &mut unset,
+    );
     if set.is_empty() && unset.is_empty() {
         return Err(Problem::with(Fault::AdminInput, "nothing to set was given"));
     }
@@ -274,6 +288,21 @@ fn policy_request(change: PolicySetArguments) -> Result<Request, Problem> {
         unset,
         dry_run: change.dry_run,
     })
+}
+
+/// The value that a field is set to; a field that is to be unset is put on the list.
+fn wanted<T>(
+    value: Option<Settable<T>>,
+    field: PolicyField,
+    unset: &mut Vec<PolicyField>,
+) -> Option<T> {
+    match value? {
+        Settable::Set(value) => Some(value),
+        Settable::Unset => {
+            unset.push(field);
+            None
+        }
+    }
 }
 
 fn card_request(command: CardCommand) -> Request {
