@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::heart::Heart;
 use super::stop::{Stop, Wait, wait};
 use super::{SharedKeeper, answer_to_reset};
 use crate::Application;
@@ -30,6 +31,11 @@ pub trait Link: Read + Write + AsFd {
     /// Called before each read.
     fn before_read(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// What tells the other side, while a command is worked on, that the card is alive.
+    fn heart(&self) -> Option<&Heart> {
+        None
     }
 }
 
@@ -83,7 +89,13 @@ pub fn serve<L: Link>(
             }
             // A control that this card does not know.
             [_] => {}
-            command => write_frame(link, &answer(&mut application, card, command))?,
+            command => {
+                let answer = match link.heart() {
+                    None => answer(&mut application, card, command),
+                    Some(heart) => heart.beat_during(|| answer(&mut application, card, command)),
+                };
+                write_frame(link, &answer)?;
+            }
         }
     }
 }

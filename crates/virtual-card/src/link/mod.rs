@@ -3,9 +3,12 @@
 //!
 //! The framing is vpcd's: two bytes of length, big-endian, then a body. A body of one byte is a
 //! control: 00 off, 01 on, 02 reset, 04 "send the ATR"; anything longer is a command. Only 04 and
-//! commands are answered.
+//! commands are answered. A reader of our own driver speaks first, see [`run_reader`], and hears 05
+//! each second while a command is worked on.
 
 mod frames;
+mod heart;
+mod reader;
 mod socket;
 mod stop;
 mod vpcd;
@@ -13,6 +16,7 @@ mod vpcd;
 use std::sync::{Arc, Mutex};
 
 pub use self::frames::{End, serve};
+pub use self::reader::{READERS_DIRECTORY, ReaderChoice, ReaderChoiceError, run as run_reader};
 pub use self::socket::{SESSIONS_MAX, SocketServer};
 pub use self::stop::{Stop, Stopper, Wait, stop_pair, wait};
 pub use self::vpcd::{VpcdAddress, VpcdAddressError, run as run_vpcd};
