@@ -57,6 +57,7 @@ fn main() -> Result<(), Failure> {
         },
         key: new_key()?,
         authentication_key: Some(new_key()?),
+        policies: Vec::new(),
         requester: requester.clone(),
         approver: Actor::Administrator("root".to_owned()),
     };

@@ -53,6 +53,7 @@ pub fn issue_cards(
             grant: Grant::SmartcardUser {
                 person: person.clone(),
                 card,
+                policies: Vec::new(),
             },
             key: csr.public_key().clone(),
         };

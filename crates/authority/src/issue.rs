@@ -2,7 +2,8 @@
 //! Prepare, lint, store, sign, record: each step consumes the one before.
 
 use lanyard_x509::{
-    Certificate, CertificateError, CertificateSpec, NameError, PublicKey, Serial, TbsCertificate,
+    Certificate, CertificateError, CertificateSpec, NameError, Oid, PublicKey, Serial,
+    TbsCertificate,
 };
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
@@ -69,6 +70,8 @@ pub struct CardOrder {
     pub key: PublicKey,
     /// The key in slot 9E, when the card has one: shows presence.
     pub authentication_key: Option<PublicKey>,
+    /// Issuance policies: what was proved about where the key in slot 9A lives.
+    pub policies: Vec<Oid>,
     /// Who asks.
     pub requester: Actor,
     /// Who approved it.
@@ -248,6 +251,7 @@ impl Authority {
             card,
             key,
             authentication_key,
+            policies,
             requester,
             approver,
         } = order;
@@ -258,7 +262,11 @@ impl Authority {
         let account = person.account.clone();
         let sign_in = self.prepare(
             Order {
-                grant: Grant::SmartcardUser { person, card },
+                grant: Grant::SmartcardUser {
+                    person,
+                    card,
+                    policies,
+                },
                 key,
                 requester: requester.clone(),
                 approver: approver.clone(),

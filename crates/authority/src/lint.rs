@@ -8,7 +8,7 @@ use std::fmt;
 
 use lanyard_x509::{
     AlternativeName, Certificate, CertificateFields, DistinguishedName, Eku, Extensions, KeyUsage,
-    PublicKey, Serial, Sid, SignatureAlgorithm,
+    Oid, PublicKey, Serial, Sid, SignatureAlgorithm,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -293,8 +293,12 @@ impl Check {
             && extensions.ekus_critical == critical
             && extensions.application_policies == application;
         self.require(usages_fit, Fault::WrongUsage);
+        let policies: &[Oid] = match expected.grant {
+            Some(Grant::SmartcardUser { policies, .. }) => policies,
+            _ => &[],
+        };
         let none_foreign = extensions.unknown.is_empty()
-            && extensions.policies.is_empty()
+            && extensions.policies == policies
             && extensions.template_name.is_none();
         self.require(none_foreign, Fault::ForeignExtension);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use lanyard_x509::{Email, IdentityError, PublicKey, Serial, Sid, Upn};
+use lanyard_x509::{Email, IdentityError, Oid, PublicKey, Serial, Sid, Upn};
 use time::Duration;
 
 use crate::actor::Actor;
@@ -34,6 +34,8 @@ pub enum Grant {
         person: Person,
         /// The card with the key.
         card: Card,
+        /// Issuance policies: what was proved about where the key lives.
+        policies: Vec<Oid>,
     },
     /// A card itself, slot 9E. It names the card and not the person: whoever stands near can read it.
     CardAuthentication {

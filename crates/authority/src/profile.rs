@@ -50,6 +50,12 @@ impl TemplateArc {
         Self(Oid::from_arcs(ENTERPRISE.into_iter().chain(own)).unwrap_or(Eku::CLIENT_AUTH.0))
     }
 
+    /// The number of the issuance policy for a key in a card that its maker vouches for: AD CS has none of its own, and
+    /// keeps this place of a deployment's branch for such policies.
+    pub fn card_attested(&self) -> Option<Oid> {
+        self.0.child(1).and_then(|oid| oid.child(402)).ok()
+    }
+
     /// The number of a profile's template; `None` for those that need none.
     pub fn template(&self, profile: ProfileName) -> Option<TemplateInfo> {
         let number = match profile {
@@ -153,6 +159,10 @@ pub(crate) fn extensions(
         Grant::SmartcardUser { person, .. } => Some(person.account.clone()),
         _ => None,
     };
+    let policies = match grant {
+        Grant::SmartcardUser { policies, .. } => policies.clone(),
+        _ => Vec::new(),
+    };
     Extensions {
         basic_constraints: Some(BasicConstraints {
             ca: false,
@@ -169,6 +179,7 @@ pub(crate) fn extensions(
             ProfileName::SmartcardUser => ekus(profile),
             _ => Vec::new(),
         },
+        policies,
         subject_key_id: Some(key.key_id()),
         authority_key_id: issuer.extensions().subject_key_id.clone(),
         crl_urls: crl_urls.to_vec(),

@@ -56,6 +56,7 @@ impl Good {
         Self::new(Grant::SmartcardUser {
             person: alice(),
             card: card(1),
+            policies: Vec::new(),
         })
     }
 

@@ -7,7 +7,7 @@ mod support;
 use lanyard_authority::{
     Actor, CHAT_LIFETIME_DEFAULT, Grant, Order, SerialSeed, ServerName, Status,
 };
-use lanyard_x509::{Certificate, KeyAlgorithm, PublicKey};
+use lanyard_x509::{Certificate, KeyAlgorithm, Oid, PublicKey};
 use support::{House, NOW, alice, card, officer};
 
 /// The generator of P-256: a key that everybody knows.
@@ -65,7 +65,8 @@ fn a_smartcard_user_certificate() {
         &house,
         Grant::SmartcardUser {
             person: alice(),
-            card: card(1)
+            card: card(1),
+            policies: Vec::new(),
         }
     ));
 }
@@ -126,4 +127,20 @@ fn a_card_certificate_fits_any_card() {
         "{}",
         issued.certificate.der().len()
     );
+}
+
+#[test]
+fn a_card_certificate_says_what_was_proved_about_its_key() {
+    let house = House::new();
+    let proved: Oid = "1.3.6.1.4.1.311.21.31".parse().unwrap();
+    let mut order = support::card_order(alice(), card(2));
+    order.policies = vec![proved];
+    let seeds = [SerialSeed([1; 16]), SerialSeed([2; 16])];
+    let issued = house
+        .authority
+        .issue_card(order, seeds, Status::Active, NOW)
+        .unwrap();
+    assert_eq!(issued.certificate.extensions().policies, [proved]);
+    let other = issued.authentication.unwrap();
+    assert!(other.extensions().policies.is_empty());
 }

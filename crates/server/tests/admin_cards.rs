@@ -55,6 +55,7 @@ fn issue_card(app: &App, address: &str, number: u8, status: Status) -> Certifica
         },
         key: SoftwareKey::generate().unwrap().public_key().clone(),
         authentication_key: Some(SoftwareKey::generate().unwrap().public_key().clone()),
+        policies: Vec::new(),
         requester: Actor::Person(sid),
         approver: administrator(),
     };

@@ -151,6 +151,7 @@ pub fn card_order(person: Person, card: Card) -> CardOrder {
         card,
         key: new_key(),
         authentication_key: Some(new_key()),
+        policies: Vec::new(),
     }
 }
 
@@ -161,6 +162,7 @@ pub fn sign_in_order(person: Person, key: PublicKey) -> Order {
         grant: Grant::SmartcardUser {
             person,
             card: card(1),
+            policies: Vec::new(),
         },
         key,
     }
