@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `standin-card HOST:PORT STATE_DIR`: a PIV card that we did not write.
+//! `standin-card HOST:PORT|SOCKET STATE_DIR`: a PIV card that we did not write.
 //!
 //! The application is piv-authenticator, the firmware of the Nitrokey 3. Around it stands what the
 //! firmware's other parts would do, and the card end of the vpcd protocol. A blank card has PIN
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(address), Some(state), None) = (arguments.next(), arguments.next(), arguments.next())
     else {
-        return Err("usage: standin-card HOST:PORT STATE_DIR".into());
+        return Err("usage: standin-card HOST:PORT|SOCKET STATE_DIR".into());
     };
     let state = PathBuf::from(state);
     std::fs::create_dir_all(&state)?;
@@ -35,8 +35,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             match ended? {
                 vpcd::Ended::Reset => {}
                 vpcd::Ended::Pulled => break,
+                // Lanyard's reader puts out a card that is silent, and goes on.
+                vpcd::Ended::ReaderGone if address.contains('/') && is_there(&address) => break,
                 vpcd::Ended::ReaderGone => return Ok(()),
             }
         }
     }
+}
+
+fn is_there(socket: &str) -> bool {
+    std::path::Path::new(socket).exists()
 }

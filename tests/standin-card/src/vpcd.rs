@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The card end of the vpcd protocol: a length of two bytes, big-endian, and a message.
+//! The card end of the vpcd protocol: a length of two bytes, big-endian, and a message. The same over
+//! a unix socket for Lanyard's own reader driver, which says first whether the card is in.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::card::Card;
@@ -19,47 +21,105 @@ const ATR: [u8; 11] = [
 
 const CONNECT_SECS_MAX: u64 = 30;
 
+/// How often a card that nobody asks looks at the hand.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What Lanyard's reader says to a card that is in: five bytes, `LY`, version, outcome 0; a slot follows.
+const INSERTED: [u8; 6] = [0, 5, b'L', b'Y', 1, 0];
+
 /// The connection to the reader.
-pub struct Line(TcpStream);
+pub enum Line {
+    /// To vpcd, which asks every 400 ms whether the card is there.
+    Vpcd(TcpStream),
+    /// To Lanyard's driver, which asks nothing of the sort.
+    Driver(UnixStream),
+}
 
 impl Line {
-    /// Connects as soon as the reader listens.
+    /// Connects as soon as the reader listens. An address with a slash is a unix socket.
     pub fn connect(address: &str) -> io::Result<Self> {
         let start = Instant::now();
         loop {
-            match TcpStream::connect(address) {
-                Ok(stream) => {
+            let connected = if address.contains('/') {
+                Self::driver(address)
+            } else {
+                TcpStream::connect(address).and_then(|stream| {
                     stream.set_nodelay(true)?;
-                    return Ok(Self(stream));
-                }
+                    Ok(Self::Vpcd(stream))
+                })
+            };
+            match connected {
+                Ok(line) => return Ok(line),
                 Err(error) if start.elapsed() > Duration::from_secs(CONNECT_SECS_MAX) => {
                     return Err(error);
                 }
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                Err(_) => std::thread::sleep(LOOK_EVERY),
             }
         }
     }
 
-    fn read(&mut self) -> io::Result<Vec<u8>> {
+    fn driver(socket: &str) -> io::Result<Self> {
+        let mut stream = UnixStream::connect(socket)?;
+        let mut greeting = [0; 7];
+        stream.read_exact(&mut greeting)?;
+        if greeting[..6] != INSERTED {
+            return Err(io::Error::other("the reader does not take the card"));
+        }
+        Ok(Self::Driver(stream))
+    }
+
+    /// Waits for the next message, or until the hand takes the card.
+    fn read(&mut self, control: &Control) -> io::Result<Option<Vec<u8>>> {
+        if let Self::Driver(stream) = self {
+            stream.set_read_timeout(Some(LOOK_EVERY))?;
+            let mut first = [0];
+            loop {
+                match stream.read(&mut first) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(_) => break,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if control.wish() == Wish::Out {
+                            return Ok(None);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            stream.set_read_timeout(None)?;
+            let mut second = [0];
+            self.fill(&mut second)?;
+            return self.body([first[0], second[0]]).map(Some);
+        }
         let mut length = [0; 2];
         self.fill(&mut length)?;
+        self.body(length).map(Some)
+    }
+
+    fn body(&mut self, length: [u8; 2]) -> io::Result<Vec<u8>> {
         let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
         self.fill(&mut message)?;
         Ok(message)
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        // The reader sends length and body apart, with Nagle's delay between them until we
-        // acknowledge the first; the option does not stay set.
-        rustix::net::sockopt::set_tcp_quickack(&self.0, true)?;
-        self.0.read_exact(buffer)
+        match self {
+            // The reader sends length and body apart, with Nagle's delay between them until we
+            // acknowledge the first; the option does not stay set.
+            Self::Vpcd(stream) => {
+                rustix::net::sockopt::set_tcp_quickack(&*stream, true)?;
+                stream.read_exact(buffer)
+            }
+            Self::Driver(stream) => stream.read_exact(buffer),
+        }
     }
 
     fn write(&mut self, message: &[u8]) -> io::Result<()> {
         let length = u16::try_from(message.len()).map_err(io::Error::other)?;
         let mut framed = length.to_be_bytes().to_vec();
         framed.extend_from_slice(message);
-        self.0.write_all(&framed)
+        match self {
+            Self::Vpcd(stream) => stream.write_all(&framed),
+            Self::Driver(stream) => stream.write_all(&framed),
+        }
     }
 }
 
@@ -76,12 +136,15 @@ pub enum Ended {
 /// Answers the reader until the card is reset or taken.
 pub fn serve(line: &mut Line, card: &mut Card<'_>, control: &Control) -> io::Result<Ended> {
     loop {
-        let message = match line.read() {
-            Ok(message) => message,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(Ended::ReaderGone);
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+        let message = match line.read(control) {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ok(Ended::Pulled),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+                ) =>
+            {
                 return Ok(Ended::ReaderGone);
             }
             Err(error) => return Err(error),
