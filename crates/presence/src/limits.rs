@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// Endpoints that one person may have at the same time.
 pub const ENDPOINTS_PER_PERSON_MAX: usize = 128;
+/// The name of that limit in a refusal, for edges that have words of their own for it.
+pub const ENDPOINTS_OF_ONE_PERSON: &str = "endpoints of one person";
 /// Contacts in one person's list.
 pub const CONTACTS_PER_PERSON_MAX: usize = 3_000;
 /// The whole list as one document, which has to fit into one message to every client.

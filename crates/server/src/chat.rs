@@ -3,13 +3,14 @@
 //! that, earned by a password and bound to nothing.
 
 use crate::app::App;
+use crate::credential;
 use crate::federation::standing::Standing;
 use lanyard_authority::{
     Actor, Grant, IssueError, NoRandomness, Order, PrepareError, RecordError, RegistryError,
     SerialSeed, SignInAddress, Status,
 };
 use lanyard_fault::Fault;
-use lanyard_x509::{Certificate, Csr, CsrError};
+use lanyard_x509::{Certificate, Csr, CsrError, RevocationReason};
 use time::{Duration, OffsetDateTime};
 
 /// Why there is no chat certificate.
@@ -43,6 +44,10 @@ pub fn issue(
     if standing.card.is_none() && !policy.password_allowed {
         return Err(ChatError::Refused(Fault::CardRequired));
     }
+    let earned_by_old = || {
+        let then = standing.epoch;
+        then.is_some() && credential::epoch_now(app, &account.id) != then
+    };
     let hours = policy.chat_certificate_hours;
     let sid: lanyard_x509::Sid = account
         .id
@@ -69,6 +74,17 @@ pub fn issue(
         .authority
         .issue(order, SerialSeed::draw()?, Status::Active, now)
     {
+        // Whoever changes a password changes the directory first and withdraws second: one of the two
+        // sees the other.
+        Ok(issued) if earned_by_old() => {
+            let reason = RevocationReason::Superseded;
+            let by = Actor::System("policy".into());
+            let serial = issued.certificate.serial();
+            if let Err(error) = app.authority.revoke(&serial, reason, by, now) {
+                tracing::error!(%error, "a chat certificate of an old password could not be withdrawn");
+            }
+            Err(ChatError::Refused(Fault::TicketInvalid))
+        }
         Ok(issued) => Ok(issued.certificate),
         Err(IssueError::Prepare(error)) => match refusal(&error) {
             Some(fault) => Err(ChatError::Refused(fault)),

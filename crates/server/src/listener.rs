@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Accepting connections: bounded, and never waiting for one client in the accept loop.
 
+use crate::guests::{GUESTS_MAX, Guest, Guests};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// A TLS handshake that takes longer is dropped.
 pub const HANDSHAKE_TIMEOUT_SECS: u64 = 10;
-/// Handshakes that may be under way at once on one listener; more wait for a place.
-pub const HANDSHAKES_MAX: usize = 256;
 /// How long open connections may take to end when the server stops.
 pub const DRAIN_SECS: u64 = 5;
 
@@ -24,7 +23,8 @@ pub const DRAIN_SECS: u64 = 5;
 pub type SharedTls = Arc<ArcSwap<ServerConfig>>;
 
 /// Accepts TLS connections until `stop` becomes true, then waits for the open ones. With
-/// `connections_max` of them open, one more is closed at once.
+/// `connections_max` of them open, one more is closed at once. The handler gets the peer as a guest,
+/// who stays one until that value is dropped.
 pub async fn serve_tls<H, F>(
     name: &'static str,
     listener: TcpListener,
@@ -33,10 +33,10 @@ pub async fn serve_tls<H, F>(
     mut stop: watch::Receiver<bool>,
     handler: H,
 ) where
-    H: Fn(TlsStream<TcpStream>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    H: Fn(TlsStream<TcpStream>, SocketAddr, Guest) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let guests = Guests::new(GUESTS_MAX.min(connections_max));
     let mut tasks = JoinSet::new();
     loop {
         let (stream, peer) = tokio::select! {
@@ -56,19 +56,24 @@ pub async fn serve_tls<H, F>(
             tracing::warn!(listener = name, %peer, "too many connections, one was closed");
             continue;
         }
+        let Some(guest) = guests.enter(Instant::now()) else {
+            tracing::warn!(listener = name, %peer, "too many handshakes at once, one was closed");
+            continue;
+        };
         let acceptor = TlsAcceptor::from(tls.load_full());
-        let handshakes = Arc::clone(&handshakes);
         let handler = handler.clone();
         tasks.spawn(async move {
-            let Ok(permit) = handshakes.acquire_owned().await else {
-                return;
-            };
             let _ = stream.set_nodelay(true);
             let limit = Duration::from_secs(HANDSHAKE_TIMEOUT_SECS);
-            let shaken = tokio::time::timeout(limit, acceptor.accept(stream)).await;
-            drop(permit);
+            let shaken = tokio::select! {
+                shaken = tokio::time::timeout(limit, acceptor.accept(stream)) => shaken,
+                () = guest.sent_away() => {
+                    tracing::info!(listener = name, %peer, "a slow TLS handshake made room");
+                    return;
+                }
+            };
             match shaken {
-                Ok(Ok(stream)) => handler(stream, peer).await,
+                Ok(Ok(stream)) => handler(stream, peer, guest).await,
                 Ok(Err(error)) => {
                     tracing::info!(listener = name, %peer, %error, "TLS handshake failed")
                 }

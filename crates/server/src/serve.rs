@@ -41,6 +41,7 @@ pub fn run(data: DataDir, config_file: PathBuf) -> Result<(), Problem> {
     let config = config::load(&config_file)?;
     let log = LogLevel::start(&config.log)?;
     let lock = DataLock::take(&data)?;
+    crate::descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -5,6 +5,7 @@
 //! [`Authenticator::verify`]. What is sent goes through [`Authenticator::sign`], but for the 401
 //! answers that this type makes itself: they are unsigned.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use crate::association::{Names, Role, SecurityAssociation, SignError, VerifyErro
 use crate::inner::{InnerAcceptor, InnerTls, InnerTlsError};
 use crate::limits::{
     FAILED_HANDSHAKES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_ROUNDS_MAX, HANDSHAKE_TIME_MAX,
+    HANDSHAKES_BEGUN_MAX, HANDSHAKES_WINDOW,
 };
 use crate::{REALM, SCHEME, VERSION};
 
@@ -66,6 +68,9 @@ pub enum Refusal {
     /// The handshake took too long.
     #[error("handshake took too long")]
     TooSlow,
+    /// Too many handshakes began in a short time.
+    #[error("more than {HANDSHAKES_BEGUN_MAX} handshakes in {} seconds", HANDSHAKES_WINDOW.as_secs())]
+    TooManyHandshakes,
     /// Too many handshakes failed on this connection.
     #[error("more than {FAILED_HANDSHAKES_MAX} handshakes failed")]
     TooManyFailures,
@@ -104,6 +109,8 @@ pub struct Authenticator {
     /// Random per connection: makes the names of its associations unlike all others.
     seed: [u8; 8],
     handshakes: u32,
+    /// When the latest ones began.
+    begun: VecDeque<Instant>,
     failures: u32,
     pending: Pending,
     association: Option<SecurityAssociation>,
@@ -144,6 +151,7 @@ impl Authenticator {
             settings,
             seed,
             handshakes: 0,
+            begun: VecDeque::new(),
             failures: 0,
             pending: Pending::None,
             association: None,
@@ -308,6 +316,14 @@ impl Authenticator {
     }
 
     fn begin(&mut self, now: Instant, client_hello: &[u8]) -> Result<(), Refusal> {
+        let is_old = |begun: &Instant| now.saturating_duration_since(*begun) >= HANDSHAKES_WINDOW;
+        while self.begun.front().is_some_and(is_old) {
+            self.begun.pop_front();
+        }
+        if self.begun.len() >= HANDSHAKES_BEGUN_MAX {
+            return Err(Refusal::TooManyHandshakes);
+        }
+        self.begun.push_back(now);
         let inner = self
             .settings
             .acceptor

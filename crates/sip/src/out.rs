@@ -229,16 +229,21 @@ impl OutMessage {
             .map(|(name, value)| (name, value.as_str()))
     }
 
-    /// The message as it goes on the wire.
+    /// How many bytes [`OutMessage::to_bytes`] gives, give or take the start line.
     #[must_use]
-    pub fn to_bytes(&self) -> Bytes {
-        let heads: usize = self
+    pub fn size(&self) -> usize {
+        let heads = self
             .headers
             .iter()
             .map(|(n, v)| n.as_str().len().saturating_add(v.len()).saturating_add(4))
             .fold(0, usize::saturating_add);
-        let mut out =
-            BytesMut::with_capacity(heads.saturating_add(self.body.len()).saturating_add(256));
+        heads.saturating_add(self.body.len()).saturating_add(64)
+    }
+
+    /// The message as it goes on the wire.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.size().saturating_add(192));
         let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
         match &self.start {
             Start::Request { method, uri } => {

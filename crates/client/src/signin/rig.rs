@@ -14,7 +14,7 @@ use lanyard_soap::certprov::{CertRequest, CertResponse};
 use lanyard_soap::mex::{CertProvMex, WebTicketMex};
 use lanyard_soap::oauth::{OauthAnswer, OauthError};
 use lanyard_soap::passive::{AutoPostForm, SignInRequest, SignInResponse};
-use lanyard_soap::ticket::{Audience, Grant, TicketId, TicketKey, TicketKeyRing, TicketSource};
+use lanyard_soap::ticket::{Audience, CredentialEpoch, Grant, TicketId, TicketKey, TicketKeyRing, TicketSource};
 use lanyard_soap::trust::{Entropy, ProofKey, TicketRequest, TicketResponse};
 use lanyard_x509::{
     CertificateSpec, Csr, DistinguishedName, Extensions, Serial, Signer, SoftwareKey,
@@ -339,6 +339,7 @@ impl Rig {
                 let mex = WebTicketMex {
                     passive: Some(format!("{WEB_TICKET}/Passive")),
                     win_negotiate: self.password.map(|_| format!("{WEB_TICKET}/Password")),
+                    certificate: None,
                 };
                 answer(200, &[], mex.to_xml())
             } else if url == format!("{STS}/mex") {
@@ -378,7 +379,7 @@ impl Rig {
             account: "S-1-5-21-1-2-3-1000".parse().unwrap(),
             address: address(),
             audience: Audience::from_url(&request.applies_to).unwrap(),
-            source: TicketSource::Password,
+            source: TicketSource::Password { epoch: CredentialEpoch([7; 16]) },
             lifetime: Duration::HOUR,
         };
         let id = TicketId::random().unwrap();

@@ -74,6 +74,11 @@ impl Effects {
         self.list.push(effect);
     }
 
+    /// Adds one behind the others.
+    pub fn add(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -59,6 +59,8 @@ pub struct HubConfig {
     pub provisioning: Provisioning,
     /// The edge's words for a refusal.
     pub explain: fn(&Refusal) -> Explanation,
+    /// See [`limits::REGISTER_EXPIRES_SECS_DEFAULT`].
+    pub register_expires_secs: u32,
     /// See [`limits::GRACE`].
     pub grace: Duration,
     /// See [`limits::COALESCE`].
@@ -76,6 +78,7 @@ impl HubConfig {
             seed,
             provisioning: Provisioning::default(),
             explain: Refusal::explain,
+            register_expires_secs: limits::REGISTER_EXPIRES_SECS_DEFAULT,
             grace: limits::GRACE,
             coalesce: limits::COALESCE,
         }

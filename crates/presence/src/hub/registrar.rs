@@ -146,7 +146,7 @@ impl Hub {
             self.deregister(now, connection, message, fx);
             return Ok(());
         }
-        let wish = read_wish(message, &envelope)?;
+        let wish = read_wish(message, &envelope, self.config.register_expires_secs)?;
         let bound = self.connections.get(&connection).map(|open| open.endpoint);
         let same = self.endpoint_of(person, &wish.epid);
         if bound.is_some() && bound != same {
@@ -227,7 +227,7 @@ impl Hub {
             .entry(uri.clone())
             .or_insert_with(|| Person::new(now.instant));
         if person.endpoints.len() >= limits::ENDPOINTS_PER_PERSON_MAX {
-            return Err(Refusal::Limit("endpoints of one person"));
+            return Err(Refusal::Limit(limits::ENDPOINTS_OF_ONE_PERSON));
         }
         let id = EndpointId(self.ids.number());
         person.endpoints.push(id);
@@ -416,7 +416,7 @@ fn wished_expires(message: &Message) -> Option<u32> {
     message.expires_secs().or_else(of_contact)
 }
 
-fn read_wish(message: &Message, envelope: &Envelope<'_>) -> Result<Wish, Refusal> {
+fn read_wish(message: &Message, envelope: &Envelope<'_>, usual_secs: u32) -> Result<Wish, Refusal> {
     let epid = envelope.from.epid().ok_or(Refusal::NoEndpoint)?;
     let hex_or_word = |c: char| c.is_ascii_alphanumeric();
     if epid.len() > 64 || !epid.chars().all(hex_or_word) {
@@ -431,7 +431,7 @@ fn read_wish(message: &Message, envelope: &Envelope<'_>) -> Result<Wish, Refusal
     if contact.params.get("+sip.instance").is_some() && contact.instance() != Some(instance) {
         return Err(Refusal::InstanceMismatch);
     }
-    let expires_secs = wished_expires(message).unwrap_or(limits::REGISTER_EXPIRES_SECS_DEFAULT);
+    let expires_secs = wished_expires(message).unwrap_or(usual_secs);
     if expires_secs < limits::REGISTER_EXPIRES_SECS_MIN {
         return Err(Refusal::TooBrief {
             min_secs: limits::REGISTER_EXPIRES_SECS_MIN,

@@ -39,6 +39,7 @@ pub fn execute(app: &App, actor: &Actor, request: Request) -> Result<Reply, Prob
         Request::UserSetPassword { address, password } => {
             users::set_password(&desk, &address, &password)
         }
+        Request::UserRemovePassword(address) => users::remove_password(&desk, &address),
         Request::UserEnrolCode(address) => users::enrol_code(&desk, &address),
         Request::UserImport { csv, dry_run } => users::import(&desk, &csv, dry_run),
         Request::GroupAdd(name) => groups::add(&desk, name),

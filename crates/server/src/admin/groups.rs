@@ -75,10 +75,11 @@ pub(super) fn set_member(
             };
             tx.account(&id)
         })?;
+        let before = desk.app.directory.load();
         desk.app
             .directory
             .change(|next| next.put_account(changed.clone()));
-        super::ways::end_password_sessions(desk.app);
+        super::ways::close_password_ways(desk, &before)?;
     }
     let groups = desk.app.store.groups().map_err(Problem::from)?;
     let group = groups.into_iter().find(|group| group.name == *name);

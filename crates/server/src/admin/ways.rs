@@ -66,17 +66,19 @@ pub(super) fn lost(
     Ok(losses)
 }
 
-/// Ends the sessions that a password has earned, of people who may no longer use one.
-pub(super) fn end_password_sessions(app: &App) -> usize {
-    let people = app.directory.load();
-    let mut ended = 0;
-    for session in app.sessions().list() {
-        let may = people
-            .by_id(&session.account)
-            .is_some_and(|account| people.policy_of(account).password_allowed);
-        if session.card_serial.is_none() && !may {
-            let which = SessionSelector::Id(session.id);
-            ended += app.sessions().end(&which, SessionEnd::PolicyChanged);
+/// After a change of policy or of a group: whoever may no longer use a password loses what one has
+/// earned, for good. Gives how many sessions ended.
+pub(super) fn close_password_ways(desk: &Desk<'_>, before: &Snapshot) -> Result<usize, Problem> {
+    let after = desk.app.directory.load();
+    let mut ended: usize = 0;
+    for account in before.accounts() {
+        let may_now = after
+            .by_id(&account.id)
+            .is_some_and(|account| after.policy_of(account).password_allowed);
+        if before.policy_of(account).password_allowed && !may_now {
+            desk.app.closures.close(&account.id);
+            let closed = withdraw_password_certificates(desk, account, SessionEnd::PolicyChanged)?;
+            ended = ended.saturating_add(closed);
         }
     }
     if ended > 0 {
@@ -85,16 +87,18 @@ pub(super) fn end_password_sessions(app: &App) -> usize {
             "sessions ended: their people may no longer use a password"
         );
     }
-    ended
+    Ok(ended)
 }
 
-/// Withdraws the chat certificates that an older password has earned, and ends their sessions.
+/// Withdraws the chat certificates that a password has earned, and ends their sessions; gives how
+/// many those were.
 pub(super) fn withdraw_password_certificates(
     desk: &Desk<'_>,
     account: &Account,
-) -> Result<(), Problem> {
+    why: SessionEnd,
+) -> Result<usize, Problem> {
     let Ok(sid) = account.id.as_str().parse::<Sid>() else {
-        return Ok(());
+        return Ok(0);
     };
     let now = OffsetDateTime::now_utc();
     let mut serials = Vec::new();
@@ -109,12 +113,13 @@ pub(super) fn withdraw_password_certificates(
             serials.push(row.serial.to_string());
         }
     }
-    if !serials.is_empty() {
-        let which = SessionSelector::Certificates(serials);
-        desk.app.sessions().end(&which, SessionEnd::PasswordChanged);
-        desk.app.list_is_due.store(true, Ordering::Relaxed);
+    if serials.is_empty() {
+        return Ok(0);
     }
-    Ok(())
+    let which = SessionSelector::Certificates(serials);
+    let ended = desk.app.sessions().end(&which, why);
+    desk.app.list_is_due.store(true, Ordering::Relaxed);
+    Ok(ended)
 }
 
 /// All ways of a person, in an order that does not depend on policy.

@@ -134,6 +134,12 @@ pub struct Limits {
     pub sip_idle_secs: u32,
     /// The largest SIP message.
     pub sip_message_bytes_max: u32,
+    /// A registration lasts so long when the client names no time.
+    pub sip_registration_secs: u32,
+    /// A client proves its key again after this time.
+    pub sip_association_secs: u32,
+    /// After its connection is lost, an endpoint counts as signed in for so long.
+    pub sip_grace_secs: u32,
     /// Enrolments that one network address may try in a minute.
     pub enrolments_per_minute: u32,
 }
@@ -144,6 +150,9 @@ impl Default for Limits {
             connections_max: 65_536,
             sip_idle_secs: 900,
             sip_message_bytes_max: 256 * 1024,
+            sip_registration_secs: 600,
+            sip_association_secs: 8 * 60 * 60,
+            sip_grace_secs: 30,
             enrolments_per_minute: 30,
         }
     }

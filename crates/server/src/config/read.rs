@@ -30,6 +30,9 @@ const SCHEMA: &[(&str, &[&str])] = &[
             "connections_max",
             "sip_idle_secs",
             "sip_message_bytes_max",
+            "sip_registration_secs",
+            "sip_association_secs",
+            "sip_grace_secs",
             "enrolments_per_minute",
         ],
     ),
@@ -159,6 +162,15 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "limits.sip_message_bytes_max",
             "choose 4096 to 16777216 bytes",
         );
+    }
+    if !(60..=7_200).contains(&limits.sip_registration_secs) {
+        return refuse("limits.sip_registration_secs", "choose 60 to 7200 seconds");
+    }
+    if !(60..=86_400).contains(&limits.sip_association_secs) {
+        return refuse("limits.sip_association_secs", "choose 60 to 86400 seconds");
+    }
+    if limits.sip_grace_secs > 600 {
+        return refuse("limits.sip_grace_secs", "choose 0 to 600 seconds");
     }
     if limits.enrolments_per_minute == 0 {
         return refuse(

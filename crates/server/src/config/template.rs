@@ -70,6 +70,12 @@ organisation = {organisation}
 #connections_max = 65536
 #sip_idle_secs = 900
 #sip_message_bytes_max = 262144
+# How long a registration lasts when the client names no time, and after what time it must prove its
+# key again.
+#sip_registration_secs = 600
+#sip_association_secs = 28800
+# How long somebody whose connection was lost counts as signed in.
+#sip_grace_secs = 30
 # Enrolments that one network address may try in a minute.
 #enrolments_per_minute = 30
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One SIP connection: frames in, signatures checked, to the hub; effects out, signed.
 
-use super::core::{DRAINED_AT, Outgoing, SipCore};
+use super::core::SipCore;
+use super::outbox::{Outgoing, Waiting};
 use super::signin::{self, SignedIn, SipShared};
+use crate::guests::Guest;
 use crate::listener::stopped;
 use lanyard_presence::{ConnectionId, Registration};
 use lanyard_sip::{Frame, Framer, Headers, Message, Method, Name, OutMessage};
@@ -40,6 +42,8 @@ enum Ended {
     Idle,
     #[error("nobody signed in on it in time")]
     NotSignedIn,
+    #[error("others were waiting, and nobody had signed in on it")]
+    MadeRoom,
     #[error("a message did not arrive completely in time")]
     SlowMessage,
     #[error("a message is larger than the configuration allows")]
@@ -61,6 +65,7 @@ pub async fn serve(
     shared: Arc<SipShared>,
     stream: TlsStream<TcpStream>,
     peer: SocketAddr,
+    guest: Guest,
     stop: watch::Receiver<bool>,
 ) {
     let core = Arc::clone(&shared.core);
@@ -82,6 +87,8 @@ pub async fn serve(
         writer,
         buffer: Vec::new(),
         signed_in: None,
+        guest: Some(guest),
+        proved_at: Instant::now(),
         bad_signatures: 0,
     };
     let ended = connection.run(reader, outgoing, stop).await;
@@ -102,6 +109,10 @@ struct Connection {
     /// What will be written next.
     buffer: Vec<u8>,
     signed_in: Option<SignedIn>,
+    /// Nobody has signed in yet.
+    guest: Option<Guest>,
+    /// When the client last proved its key.
+    proved_at: Instant,
     bad_signatures: u32,
 }
 
@@ -109,7 +120,7 @@ impl Connection {
     async fn run(
         &mut self,
         mut reader: ReadHalf<TlsStream<TcpStream>>,
-        mut outgoing: mpsc::Receiver<Outgoing>,
+        mut outgoing: Waiting,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), Ended> {
         let mut framer = Framer::new();
@@ -119,23 +130,35 @@ impl Connection {
         let mut message_begun: Option<Instant> = None;
         let mut stopping = false;
         loop {
+            // What was read is worked off as long as the client takes the answers.
+            while !outgoing.is_long()
+                && let Some(frame) = framer.next_frame()?
+            {
+                if let Frame::Message(message) = frame {
+                    self.received(&message).await?;
+                }
+            }
+            message_begun = framer
+                .is_inside_message()
+                .then(|| message_begun.unwrap_or_else(Instant::now));
+            self.flush().await?;
             let wait = self.time_left(begun, last_heard, message_begun)?;
+            let guest = self.guest.as_ref();
+            let sent_away = async {
+                match guest {
+                    Some(guest) => guest.sent_away().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                read = reader.read(&mut bytes) => {
+                () = sent_away => return Err(Ended::MadeRoom),
+                read = reader.read(&mut bytes), if !outgoing.is_long() => {
                     let count = read?;
                     if count == 0 {
                         return Err(Ended::Closed);
                     }
                     last_heard = Instant::now();
                     framer.push(bytes.get(..count).unwrap_or_default());
-                    while let Some(frame) = framer.next_frame()? {
-                        if let Frame::Message(message) = frame {
-                            self.received(&message).await?;
-                        }
-                    }
-                    message_begun = framer.is_inside_message()
-                        .then(|| message_begun.unwrap_or_else(Instant::now));
-                    self.flush().await?;
                 }
                 told = outgoing.recv() => {
                     let mut told = told;
@@ -156,7 +179,7 @@ impl Connection {
                         }
                     }
                     self.flush().await?;
-                    if outgoing.len() <= DRAINED_AT {
+                    if outgoing.is_drained() {
                         self.core.drained(self.id);
                     }
                     if close {
@@ -262,6 +285,13 @@ impl Connection {
         match self.authenticator.register(Instant::now(), message) {
             Step::Challenge(reply) | Step::Continue(reply) => self.queue(reply),
             Step::Established { peer_chain } => self.established(message, peer_chain).await?,
+            // The proof of the key is too old: it is asked for again, on the same connection.
+            Step::Verified
+                if self.proved_at.elapsed() > self.shared.association
+                    && message.expires_secs() != Some(0) =>
+            {
+                self.queue(self.authenticator.challenge(message));
+            }
             Step::Verified => match &self.signed_in {
                 Some(signed_in) => {
                     if signin::gives_chat_key_up(message) {
@@ -304,6 +334,8 @@ impl Connection {
                 metrics::counter!("lanyard_sign_ins_total").increment(1);
                 let registration: Registration = signed_in.registration(self.id);
                 self.signed_in = Some(signed_in);
+                self.guest = None;
+                self.proved_at = Instant::now();
                 self.core.register(&registration, message);
                 Ok(())
             }

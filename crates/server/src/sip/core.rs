@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The node's hub, the connections it speaks through, and the sessions that administrators see.
 
+use super::outbox::{Outbox, Outgoing, Put, Waiting, outbox};
 use crate::sessions::{SessionEnd, SessionInfo, SessionSelector, Sessions};
 use lanyard_directory::SipAddress;
 use lanyard_presence::hub::EndEvent;
@@ -8,32 +9,15 @@ use lanyard_presence::{
     ConnectionId, Effect, Effects, EndReason, Hub, Now, PersonUri, Registration, RosterStore,
     SessionFilter,
 };
-use lanyard_sip::{Message, OutMessage};
+use lanyard_sip::Message;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
 
-/// Messages that may wait for one connection. A client that reads so slowly that more would wait is
-/// disconnected: its watchers' states are lost with it, its peers learn that a message failed.
-pub const OUTGOING_MAX: usize = 2_048;
-/// With this many waiting, presence is held back for the connection: it gets the newest state later.
-pub const CONGESTED_AT: usize = OUTGOING_MAX / 2;
-/// With no more than this many waiting, presence goes out again.
-pub const DRAINED_AT: usize = OUTGOING_MAX / 4;
 /// How often the hub looks at its timers.
 pub const TICK_MS: u64 = 100;
-
-/// What a connection's task is told to do.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// Sign and send.
-    Message(OutMessage),
-    /// Send what waits, then close.
-    Close,
-}
 
 /// The hub and everything that it touches.
 pub struct SipCore {
@@ -46,10 +30,8 @@ pub struct SipCore {
 }
 
 struct Link {
-    outgoing: mpsc::Sender<Outgoing>,
+    outgoing: Outbox,
     session: Option<LiveSession>,
-    /// The hub holds back presence for it.
-    is_congested: bool,
 }
 
 /// A session and the moment its certificate ends.
@@ -101,18 +83,12 @@ impl SipCore {
     }
 
     /// A new connection and the queue of what it must send.
-    pub fn connect(&self) -> (ConnectionId, mpsc::Receiver<Outgoing>) {
+    pub fn connect(&self) -> (ConnectionId, Waiting) {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
-        let (outgoing, receiver) = mpsc::channel(OUTGOING_MAX);
-        held(&self.links).insert(
-            id,
-            Link {
-                outgoing,
-                session: None,
-                is_congested: false,
-            },
-        );
-        (id, receiver)
+        let (outgoing, waiting) = outbox();
+        let session = None;
+        held(&self.links).insert(id, Link { outgoing, session });
+        (id, waiting)
     }
 
     /// A connection is gone; its registration lives on for the hub's grace time.
@@ -226,8 +202,8 @@ impl SipCore {
             }
             self.with_hub(|hub| hub.end_sessions(now(), &SessionFilter::Connection(*id), reason));
             // A connection that never registered has nothing to say good-bye to.
-            if let Some(link) = held(&self.links).get(id) {
-                let _ = link.outgoing.try_send(Outgoing::Close);
+            if let Some(link) = held(&self.links).get_mut(id) {
+                let _ = link.outgoing.put(Outgoing::Close);
             }
         }
     }
@@ -236,7 +212,7 @@ impl SipCore {
     pub fn drained(self: &Arc<Self>, id: ConnectionId) {
         let was = held(&self.links)
             .get_mut(&id)
-            .is_some_and(|link| std::mem::take(&mut link.is_congested));
+            .is_some_and(|link| link.outgoing.take_congested());
         if was {
             self.with_hub(|hub| hub.drained(now(), id));
         }
@@ -245,27 +221,70 @@ impl SipCore {
     /// Calls the hub and hands out what it wants done, in order, before anybody else can call it.
     fn with_hub(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> Effects) {
         let mut hub = held(&self.hub);
-        let effects = call(&mut hub);
-        if !effects.is_empty() {
-            for id in self.carry_out(effects) {
+        let mut effects = call(&mut hub);
+        while !effects.is_empty() {
+            let slow = self.carry_out(effects);
+            for id in slow.congested {
                 hub.congested(id);
+            }
+            effects = Effects::default();
+            for id in slow.overrun {
+                effects.extend(self.end_overrun(&mut hub, id));
             }
         }
     }
 
-    /// Hands out effects; gives the connections whose queue has just become long.
-    fn carry_out(self: &Arc<Self>, effects: Effects) -> Vec<ConnectionId> {
+    /// A client that does not take what it is sent loses its session; it is told why behind what
+    /// waits already.
+    fn end_overrun(self: &Arc<Self>, hub: &mut Hub, id: ConnectionId) -> Effects {
+        tracing::warn!(
+            connection = id.0,
+            "a client reads too slowly and is disconnected"
+        );
+        let reason = reason(
+            lanyard_fault::Fault::SessionEndedSlowReader,
+            EndEvent::Deactivated,
+        );
+        let effects = hub.end_sessions(now(), &SessionFilter::Connection(id), &reason);
         let mut links = held(&self.links);
-        let mut congested = Vec::new();
+        let Some(mut link) = links.remove(&id) else {
+            return effects;
+        };
+        drop(links);
+        // Without its link nothing else reaches it any more: its last words are put in here, and
+        // when they have been taken its task ends and reports the loss.
+        let mut others = Effects::default();
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } if to == id => {
+                    link.outgoing.last(Outgoing::Message(message));
+                }
+                Effect::Close { connection } if connection == id => {}
+                other => others.add(other),
+            }
+        }
+        link.outgoing.last(Outgoing::Close);
+        others
+    }
+
+    /// Hands out effects; gives the connections whose queue has become long, or too long.
+    fn carry_out(self: &Arc<Self>, effects: Effects) -> Slow {
+        let mut links = held(&self.links);
+        let mut slow = Slow::default();
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
-                    if post(&mut links, to, Outgoing::Message(message)) {
-                        congested.push(to);
+                    let link = links.get_mut(&to);
+                    match link.map(|link| link.outgoing.put(Outgoing::Message(message))) {
+                        Some(Put::Congested) => slow.congested.push(to),
+                        Some(Put::Overrun) => slow.overrun.push(to),
+                        Some(Put::Waits | Put::Over) | None => {}
                     }
                 }
                 Effect::Close { connection } => {
-                    post(&mut links, connection, Outgoing::Close);
+                    if let Some(link) = links.get_mut(&connection) {
+                        link.outgoing.put(Outgoing::Close);
+                    }
                 }
                 Effect::Load { person } => {
                     let core = Arc::clone(self);
@@ -286,29 +305,15 @@ impl SipCore {
                 }
             }
         }
-        congested
+        slow
     }
 }
 
-/// Puts something into a connection's queue; a queue that is full costs the connection. True when it
-/// has just become so long that presence should be held back.
-fn post(links: &mut HashMap<ConnectionId, Link>, to: ConnectionId, what: Outgoing) -> bool {
-    let Some(link) = links.get_mut(&to) else {
-        return false;
-    };
-    if let Err(mpsc::error::TrySendError::Full(_)) = link.outgoing.try_send(what) {
-        tracing::warn!(
-            connection = to.0,
-            "a client reads too slowly and is disconnected"
-        );
-        // Dropping the sender ends the connection's task, which then reports the loss.
-        links.remove(&to);
-        return false;
-    }
-    let waiting = OUTGOING_MAX.saturating_sub(link.outgoing.capacity());
-    let turned = waiting >= CONGESTED_AT && !link.is_congested;
-    link.is_congested |= turned;
-    turned
+/// Connections that do not keep up.
+#[derive(Default)]
+struct Slow {
+    congested: Vec<ConnectionId>,
+    overrun: Vec<ConnectionId>,
 }
 
 fn reason(fault: lanyard_fault::Fault, event: EndEvent) -> EndReason {

@@ -3,6 +3,7 @@
 
 pub mod connection;
 pub mod core;
+pub mod outbox;
 pub mod people;
 pub mod signin;
 pub mod words;

@@ -24,6 +24,9 @@ fn fault(refusal: &Refusal) -> Option<Fault> {
         Refusal::Offline | Refusal::Timeout | Refusal::BadAnswer => {
             Some(Fault::MessageNotDelivered)
         }
+        Refusal::Limit(lanyard_presence::limits::ENDPOINTS_OF_ONE_PERSON) => {
+            Some(Fault::EndpointsTooMany)
+        }
         Refusal::Store(RosterError::Busy) => Some(Fault::DatabaseBusy),
         Refusal::Store(RosterError::Full) => Some(Fault::DiskFull),
         Refusal::Store(RosterError::Damaged) => Some(Fault::DatabaseDamaged),

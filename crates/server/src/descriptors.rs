@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Open files: every connection is one, and a process starts with room for few.
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Descriptors that are no connections: database, logs, cards of administration.
+const OTHERS: u64 = 128;
+/// Listeners that share the rest.
+const LISTENERS: u64 = 4;
+
+/// Asks for as many open files as the system allows, and says how many there may be.
+pub fn raise() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Connections that one listener may have, so that none takes the descriptors of the others.
+#[must_use]
+pub fn connections_of_a_listener() -> usize {
+    let all = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let each = all.saturating_sub(OTHERS) / LISTENERS;
+    usize::try_from(each.max(16)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_the_system_allows() {
+        let all = raise();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+        assert_eq!(limit.current.unwrap_or(u64::MAX), all);
+        assert!(connections_of_a_listener() as u64 <= all / LISTENERS || all < 1024);
+    }
+}
