@@ -328,7 +328,7 @@ fn a_hundred_endpoints_of_one_person_all_see_a_change() {
             client
         })
         .collect();
-    let bob = world.sign_in("bob", "02020202");
+    let bob = world.online("bob", "02020202");
     world.publish_machine(&bob, 0, 3_500);
     world.pass(COALESCE * 2);
     for client in &clients {
@@ -440,6 +440,29 @@ fn a_new_name_in_the_directory_reaches_watchers() {
     let effects = world.hub.person_changed(world.now, &uri(BOB));
     world.run(effects);
     assert!(world.take(&alice).is_empty(), "nothing is different");
+    let bob = world.online("bob", "02020202");
+    world.subscribe_own(&bob, "vnd-microsoft-roaming-self", ("", ""));
+    world.take(&alice);
+    world.pass(lanyard_presence::limits::COALESCE);
+    world.take(&alice);
+
+    crate::world::BOBS_TITLE.set("Head of Engineering".to_owned());
+    let effects = world.hub.person_changed(world.now, &uri(BOB));
+    world.run(effects);
+    world.pass(lanyard_presence::limits::COALESCE);
+    let told = |world: &mut World, who| {
+        let messages = world.take(who);
+        let body = messages
+            .iter()
+            .map(|m| String::from_utf8_lossy(m.body()).into_owned());
+        let all: Vec<_> = body
+            .filter(|body| body.contains("Head of Engineering"))
+            .collect();
+        all.len()
+    };
+    assert_eq!(told(&mut world, &alice), 1, "once");
+    assert_eq!(told(&mut world, &bob), 1, "Bob's own client as well");
+    crate::world::BOBS_TITLE.set("Engineer".to_owned());
 }
 
 #[test]

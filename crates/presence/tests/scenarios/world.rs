@@ -15,6 +15,12 @@ pub fn uri(text: &str) -> PersonUri {
     PersonUri::parse(text).expect("address")
 }
 
+thread_local! {
+    /// What the directory says that Bob is; a test may promote him.
+    pub static BOBS_TITLE: std::cell::RefCell<String> =
+        std::cell::RefCell::new("Engineer".to_owned());
+}
+
 /// Alice, Bob, Carol, Dave with all fields, and whoever else is asked for as `pNNN@contoso.test`.
 pub struct Directory;
 
@@ -31,7 +37,7 @@ impl People for Directory {
         let mut card = PersonCard::new(uri.clone(), name);
         card.enabled = uri.user() != "disabled";
         if uri.user() == "bob" {
-            card.title = "Engineer".to_owned();
+            card.title = BOBS_TITLE.with_borrow(Clone::clone);
             card.email = "robert@mail.contoso.test".to_owned();
             card.phone = "+49 30 123-45".to_owned();
         }

@@ -239,6 +239,7 @@ fn contents_of_categories_are_written() {
         department: "R&D".to_owned(),
         office: "1.02".to_owned(),
         phone: "+49 (30) 123".to_owned(),
+        photo: None,
     };
     let note = Note::personal("Back at 3 👋");
     let all = [full.to_xml(), custom.to_xml(), card.to_xml(), note.to_xml()];

@@ -3,4 +3,5 @@
 
 mod corpus;
 mod documents;
+mod people;
 mod round_trip;
