@@ -207,7 +207,11 @@ async fn run(
             },
         ));
     }
-    let https = http::with_limits(web::router(&web).merge(desk::router(&web)));
+    let https = http::with_limits(
+        web::router(&web)
+            .merge(desk::router(&web))
+            .merge(web::unblock::router(&web)),
+    );
     tasks.spawn(serve_https(
         "https",
         listeners.https,

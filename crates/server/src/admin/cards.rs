@@ -5,41 +5,84 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use lanyard_authority::audit::{Action, AuditLog};
-use lanyard_authority::{CardGuid, CertificateRow, ProfileName, RevokeError, Status};
+use lanyard_authority::audit::Action;
+use lanyard_authority::{
+    Actor, CardEvent, CardGuid, CertificateRow, ProfileName, RevokeError, Status,
+};
 use lanyard_directory::{AccountId, SipAddress, Snapshot};
 use lanyard_fault::Fault;
-use lanyard_store::CertificateFilter;
+use lanyard_store::{CardRecord, CertificateFilter};
 use lanyard_x509::{RevocationReason, Serial, Sid};
 use time::OffsetDateTime;
 
 use super::execute::Desk;
 use super::protocol::{CardLossReason, Reply};
 use super::view::{CardEnd, CardView, CertificateView};
+use crate::app::App;
 use crate::problem::{Problem, chain};
 use crate::sessions::{SessionEnd, SessionSelector};
 
 pub(super) fn list(desk: &Desk<'_>, address: Option<&SipAddress>) -> Result<Reply, Problem> {
     let account = address.map(|address| desk.account(address)).transpose()?;
     let cards = cards(desk, account.map(|account| account.id.clone()).as_ref())?;
-    Ok(Reply::Cards(
-        cards
-            .iter()
-            .map(|card| view(&desk.app.directory.load(), card))
-            .collect(),
-    ))
+    let snapshot = desk.app.directory.load();
+    let views = cards.iter().map(|card| view(desk, &snapshot, card));
+    Ok(Reply::Cards(views.collect::<Result<_, _>>()?))
 }
 
 pub(super) fn end(desk: &Desk<'_>, named: &str, reason: CardLossReason) -> Result<Reply, Problem> {
     let card = find(desk, named)?;
+    withdraw(desk, &card, reason)
+}
+
+/// Withdraws the card of a record: for its holder, who has proved another card of theirs.
+///
+/// # Errors
+/// As the verb.
+pub fn end_card(
+    app: &App,
+    actor: &Actor,
+    card: &CardRecord,
+    reason: CardLossReason,
+) -> Result<Reply, Problem> {
+    let desk = Desk { app, actor };
+    let card = Card {
+        guid: card.guid,
+        account: Some(card.holder.clone()),
+        rows: Vec::new(),
+    }
+    .again(&desk)?;
+    withdraw(&desk, &card, reason)
+}
+
+fn withdraw(desk: &Desk<'_>, card: &Card, reason: CardLossReason) -> Result<Reply, Problem> {
     let now = OffsetDateTime::now_utc();
-    let (action, reason) = match reason {
-        CardLossReason::Lost => (Action::CardLost, RevocationReason::KeyCompromise),
-        CardLossReason::Compromised => (Action::CardRevoked, RevocationReason::KeyCompromise),
-        CardLossReason::Replaced => (Action::CardRevoked, RevocationReason::Superseded),
-        CardLossReason::NoLongerNeeded => {
-            (Action::CardRevoked, RevocationReason::CessationOfOperation)
-        }
+    let (action, event, reason) = match reason {
+        CardLossReason::Lost => (
+            Action::CardLost,
+            CardEvent::ReportLost,
+            RevocationReason::KeyCompromise,
+        ),
+        CardLossReason::Damaged => (
+            Action::CardDamaged,
+            CardEvent::ReportDamaged,
+            RevocationReason::CessationOfOperation,
+        ),
+        CardLossReason::Compromised => (
+            Action::CardRevoked,
+            CardEvent::Revoke,
+            RevocationReason::KeyCompromise,
+        ),
+        CardLossReason::Replaced => (
+            Action::CardRevoked,
+            CardEvent::Revoke,
+            RevocationReason::Superseded,
+        ),
+        CardLossReason::NoLongerNeeded => (
+            Action::CardRevoked,
+            CardEvent::Revoke,
+            RevocationReason::CessationOfOperation,
+        ),
     };
     let _lock = desk.change_lock();
     let report = desk.entry(
@@ -50,10 +93,8 @@ pub(super) fn end(desk: &Desk<'_>, named: &str, reason: CardLossReason) -> Resul
             ("reason", reason.as_str().into()),
         ],
     );
-    desk.app
-        .store
-        .append(&report)
-        .map_err(super::audit::problem)?;
+    // From here on the card is out, whatever happens to the rest.
+    super::card_life::event(desk, card, event, report)?;
     // By its certificates and not by its number: the number is what a request has claimed, and nobody
     // may end somebody else's certificates with it.
     let mut taken_now: Vec<String> = Vec::new();
@@ -93,7 +134,7 @@ pub(super) fn end(desk: &Desk<'_>, named: &str, reason: CardLossReason) -> Resul
     tracing::info!(card = %card.guid, sessions_ended, "a card was withdrawn");
     let card = card.again(desk)?;
     Ok(Reply::CardEnd(CardEnd {
-        card: view(&desk.app.directory.load(), &card),
+        card: view(desk, &desk.app.directory.load(), &card)?,
         withdrawn: taken_now,
         sessions_ended,
         crl_number,
@@ -114,27 +155,28 @@ pub(super) fn activate(desk: &Desk<'_>, named: &str) -> Result<Reply, Problem> {
             desk.app
                 .authority
                 .activate(&certificate.serial, desk.actor.clone(), now)?;
+            super::card_life::activated(desk, &card)?;
         }
         Status::Prepared => return Err(refused("its certificate was never signed")),
         Status::Revoked => return Err(refused("its certificate was withdrawn for good")),
     }
     let card = card.again(desk)?;
-    Ok(Reply::Card(view(&desk.app.directory.load(), &card)))
+    Ok(Reply::Card(view(desk, &desk.app.directory.load(), &card)?))
 }
 
 /// A card of one person: all that was ever issued for it, newest first.
 ///
 /// Its number is what a request has claimed; under the same number there may be another person's
 /// card, which is another card.
-struct Card {
-    guid: CardGuid,
-    account: Option<Sid>,
-    rows: Vec<CertificateRow>,
+pub(super) struct Card {
+    pub(super) guid: CardGuid,
+    pub(super) account: Option<Sid>,
+    pub(super) rows: Vec<CertificateRow>,
 }
 
 impl Card {
     /// The newest certificate that signs in.
-    fn sign_in(&self) -> Option<&CertificateRow> {
+    pub(super) fn sign_in(&self) -> Option<&CertificateRow> {
         let signs_in = |row: &&CertificateRow| row.profile == ProfileName::SmartcardUser;
         let signed = self
             .rows
@@ -149,12 +191,12 @@ impl Card {
             .is_some_and(|row| matches!(row.status, Status::Issued | Status::Active))
     }
 
-    fn account(&self) -> Option<String> {
+    pub(super) fn account(&self) -> Option<String> {
         self.account.as_ref().map(ToString::to_string)
     }
 
     /// The same card as the database has it now.
-    fn again(&self, desk: &Desk<'_>) -> Result<Self, Problem> {
+    pub(super) fn again(&self, desk: &Desk<'_>) -> Result<Self, Problem> {
         let mut rows = desk.app.authority.registry().of_card(&self.guid)?;
         rows.retain(|row| row.account == self.account);
         Ok(Self {
@@ -214,7 +256,7 @@ fn by_guid(desk: &Desk<'_>, guid: &CardGuid) -> Result<Option<Card>, Problem> {
 
 /// The card that an administrator means: by its number, by the serial of a certificate on it, or by
 /// the address of a person who uses exactly one.
-fn find(desk: &Desk<'_>, named: &str) -> Result<Card, Problem> {
+pub(super) fn find(desk: &Desk<'_>, named: &str) -> Result<Card, Problem> {
     let named = named.trim();
     if named.contains('@') {
         let address = named
@@ -265,7 +307,7 @@ fn find(desk: &Desk<'_>, named: &str) -> Result<Card, Problem> {
     }
 }
 
-fn view(snapshot: &Snapshot, card: &Card) -> CardView {
+pub(super) fn view(desk: &Desk<'_>, snapshot: &Snapshot, card: &Card) -> Result<CardView, Problem> {
     let account = card.account();
     let id = account.as_ref().and_then(|id| id.parse::<AccountId>().ok());
     let holder = id.and_then(|id| snapshot.by_id(&id).cloned());
@@ -285,7 +327,9 @@ fn view(snapshot: &Snapshot, card: &Card) -> CardView {
             "its certificate was never signed; enrol the card again",
         ),
     };
-    CardView {
+    let record = super::card_life::record(desk, card)?;
+    Ok(CardView {
+        life: record.as_ref().map(super::card_life::life),
         guid: card.guid.to_string(),
         kind: card
             .rows
@@ -297,7 +341,7 @@ fn view(snapshot: &Snapshot, card: &Card) -> CardView {
         status_text: status_text.to_owned(),
         not_after: newest.map(|row| row.not_after),
         certificates: card.rows.iter().map(certificate_view).collect(),
-    }
+    })
 }
 
 fn certificate_view(row: &CertificateRow) -> CertificateView {

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::protocol::{Reply, Request};
 use super::view::ServerView;
-use super::{audit, cards, groups, listener_certificate, policy, sessions, users, ways};
+use super::{audit, card_life, cards, groups, listener_certificate, policy, sessions, users, ways};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -68,6 +68,16 @@ pub fn execute(app: &App, actor: &Actor, request: Request) -> Result<Reply, Prob
         ),
         Request::CardList { address } => cards::list(&desk, address.as_ref()),
         Request::CardEnd { card, reason } => cards::end(&desk, &card, reason),
+        Request::CardShow { card } => card_life::show(&desk, &card),
+        Request::CardFound { card } => card_life::found(&desk, &card),
+        Request::CardDestroyed { card } => card_life::destroyed(&desk, &card),
+        Request::CardRename { card, name } => card_life::rename(&desk, &card, &name),
+        Request::CardUnblock {
+            card,
+            challenge,
+            checks,
+        } => card_life::unblock(&desk, &card, challenge.as_deref(), &checks),
+        Request::CardRotateSecret => card_life::rotate_secret(&desk),
         Request::CardActivate { card } => cards::activate(&desk, &card),
         Request::SessionList { address } => sessions::list(&desk, address.as_ref()),
         Request::SessionEnd(id) => sessions::end(&desk, id),

@@ -2,6 +2,7 @@
 //! Administration: one set of verbs, carried out by the running server or, without one, in place.
 
 mod audit;
+mod card_life;
 mod cards;
 mod client;
 mod execute;
@@ -17,17 +18,19 @@ mod view;
 mod ways;
 
 pub(crate) use audit::{problem as audit_problem, verify_trail};
+pub(crate) use card_life::CHECKS_MIN;
+pub(crate) use cards::end_card;
 pub use client::{ServerAnswer, ask_server};
 pub use execute::execute;
 pub(crate) use listener_certificate::renew_when_due;
 pub use protocol::{
-    CardLossReason, Greeting, PROTOCOL_VERSION, PhotoWish, PolicyField, Reply, Request,
-    RequestLine, ResponseLine, SecretText,
+    CardLossReason, Greeting, IdentityCheck, PROTOCOL_VERSION, PhotoWish, PolicyField, Reply,
+    Request, RequestLine, ResponseLine, SecretText,
 };
 pub(crate) use socket::user_name;
 pub use socket::{bind, serve};
 pub use view::{
-    AuditVerdict, AuditView, CardEnd, CardView, CertificateView, CodeView, GroupView, ImportView,
-    LossView, PolicyChangeView, PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd,
-    UserView, WayView, WaysView,
+    AuditVerdict, AuditView, CardEnd, CardLifeView, CardView, CertificateView, CodeView, GroupView,
+    ImportView, LossView, PolicyChangeView, PolicyView, RenewedView, ServerView, SessionsEnded,
+    UnblockView, UserEnd, UserView, WayView, WaysView,
 };

@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::view::{
     AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyChangeView,
-    PolicyView, RenewedView, ServerView, SessionsEnded, UserEnd, UserView, WaysView,
+    PolicyView, RenewedView, ServerView, SessionsEnded, UnblockView, UserEnd, UserView, WaysView,
 };
 use crate::problem::WireProblem;
 use crate::sessions::SessionInfo;
@@ -149,6 +149,39 @@ pub enum Request {
         /// As in [`Request::CardEnd`].
         card: String,
     },
+    /// One card, with everything that is known of it.
+    CardShow {
+        /// As in [`Request::CardEnd`].
+        card: String,
+    },
+    /// A lost card was found: it may be enrolled again.
+    CardFound {
+        /// As in [`Request::CardEnd`].
+        card: String,
+    },
+    /// A card that is out of force was destroyed.
+    CardDestroyed {
+        /// As in [`Request::CardEnd`].
+        card: String,
+    },
+    /// Give a card another name.
+    CardRename {
+        /// As in [`Request::CardEnd`].
+        card: String,
+        /// The name.
+        name: String,
+    },
+    /// Let a card's PIN be unblocked.
+    CardUnblock {
+        /// As in [`Request::CardEnd`].
+        card: String,
+        /// What the card shows; none for a card that shows nothing.
+        challenge: Option<String>,
+        /// How the officer made sure who is asking.
+        checks: Vec<IdentityCheck>,
+    },
+    /// Make a new secret for the keys of cards that are enrolled from now on.
+    CardRotateSecret,
     /// Live sessions.
     SessionList {
         /// Only those of this person.
@@ -190,12 +223,65 @@ pub enum PhotoWish {
 pub enum CardLossReason {
     /// The holder cannot find it.
     Lost,
+    /// It does not work any more.
+    Damaged,
     /// Its key or PIN may be known to somebody else.
     Compromised,
     /// A new one has taken its place.
     Replaced,
     /// The holder has left or no longer needs it.
     NoLongerNeeded,
+}
+
+/// How an officer of the help desk makes sure who is asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdentityCheck {
+    /// The holder was called back at the number in the directory.
+    CalledBack,
+    /// The officer knows the holder's face or voice.
+    KnownPerson,
+    /// The holder has shown an identity card.
+    IdentityCard,
+    /// The holder's superior has confirmed the wish.
+    SuperiorConfirmed,
+    /// The holder has told when and where the card was used last.
+    CardFacts,
+}
+
+impl IdentityCheck {
+    /// All of them, in the order of the list.
+    pub const ALL: [Self; 5] = [
+        Self::CalledBack,
+        Self::KnownPerson,
+        Self::IdentityCard,
+        Self::SuperiorConfirmed,
+        Self::CardFacts,
+    ];
+
+    /// The word in the audit trail and on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::CalledBack => "called-back",
+            Self::KnownPerson => "known-person",
+            Self::IdentityCard => "identity-card",
+            Self::SuperiorConfirmed => "superior-confirmed",
+            Self::CardFacts => "card-facts",
+        }
+    }
+
+    /// As a question to the officer.
+    #[must_use]
+    pub fn question(self) -> &'static str {
+        match self {
+            Self::CalledBack => "Have you called the holder back at the number in the directory?",
+            Self::KnownPerson => "Do you know the holder's face or voice, and was it that?",
+            Self::IdentityCard => "Has the holder shown you an identity card?",
+            Self::SuperiorConfirmed => "Has the holder's superior confirmed the wish to you?",
+            Self::CardFacts => "Has the holder told you when and where the card was used last?",
+        }
+    }
 }
 
 /// A field of a policy.
@@ -254,6 +340,10 @@ pub enum Reply {
     CardEnd(CardEnd),
     /// One card.
     Card(CardView),
+    /// A card whose PIN may be unblocked.
+    Unblock(UnblockView),
+    /// The version of the secret that new cards get their keys from.
+    CardSecret(u32),
     /// Live sessions.
     Sessions(Vec<SessionInfo>),
     /// Sessions that were ended.

@@ -187,6 +187,58 @@ pub struct CardView {
     pub not_after: Option<OffsetDateTime>,
     /// Its certificates, newest first.
     pub certificates: Vec<CertificateView>,
+    /// Its life, where it was written down.
+    pub life: Option<CardLifeView>,
+}
+
+/// The life of a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardLifeView {
+    /// Where it stands: `blank`, `enrolled`, `active`, `lost`, `damaged`, `expired`, `revoked`, `destroyed`.
+    pub state: String,
+    /// Its name.
+    pub name: String,
+    /// Its make, as far as it is known.
+    pub make: String,
+    /// The computer that it was enrolled on.
+    pub computer: String,
+    /// Who unblocks it: `own`, `challenge`, `puk`.
+    pub care: String,
+    /// The version of the secret that its keys come from.
+    pub secret_version: Option<u32>,
+    /// When it was enrolled first.
+    #[serde(with = "time::serde::rfc3339")]
+    pub enrolled_at: OffsetDateTime,
+    /// When its state changed last.
+    #[serde(with = "time::serde::rfc3339")]
+    pub changed_at: OffsetDateTime,
+    /// When somebody signed in with it last.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_used_at: Option<OffsetDateTime>,
+}
+
+/// A card whose PIN may be unblocked, told once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnblockView {
+    /// The number of the card.
+    pub card: String,
+    /// Whose it is.
+    pub address: Option<SipAddress>,
+    /// The response to the card's challenge, to be read out.
+    pub response: Option<String>,
+    /// The one-time code for a card without a challenge.
+    pub code: Option<String>,
+    /// Until when the code can be used.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl std::fmt::Debug for UnblockView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnblockView")
+            .field("card", &self.card)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A certificate on a card.

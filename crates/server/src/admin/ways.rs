@@ -149,7 +149,9 @@ fn card(app: &App, people: &Snapshot, account: &Account, row: &CertificateRow) -
     let leaf = Certificate::from_der(row.der.as_deref()?).ok()?;
     let authority = &app.authority;
     let trust = CardTrust::new(authority.issuing().clone(), authority.root().clone());
+    let state = crate::card_life::state_of(app, row).ok()?;
     let decision = check::verify(&Evidence {
+        card: state,
         leaf: &leaf,
         intermediates: trust.intermediates(),
         anchors: trust.anchors(),

@@ -22,15 +22,6 @@ pub const ANSWERS_WINDOW: Duration = Duration::hours(24);
 /// How long a code for a PUK is good.
 pub const UNBLOCK_CODE_LIFETIME: Duration = Duration::hours(1);
 
-/// What was answered.
-#[derive(Debug)]
-pub struct Answered {
-    /// The response, to be read out.
-    pub response: DeskResponse,
-    /// How many answers the card has had in the window, this one included.
-    pub answers: u32,
-}
-
 /// Answers a card's challenge. Each answer is counted and written down; what the officer has checked before
 /// stands in `checks`.
 ///
@@ -43,15 +34,15 @@ pub fn answer_challenge(
     checks: &[String],
     by: &Actor,
     now: OffsetDateTime,
-) -> Result<Answered, Problem> {
+) -> Result<DeskResponse, Problem> {
     let keys = may_help(app, card, CardCare::Challenge)?;
     let guid = Guid::new(card.guid.0);
     let response = DeskKey::new(*keys.desk()).respond(guid, challenge);
     let mut details = described(card, checks);
     // The challenge is no secret; the response never stands anywhere.
     details.insert("challenge".into(), challenge.to_string().into());
-    let answers = count_answer(app, card, details, by, now)?;
-    Ok(Answered { response, answers })
+    count_answer(app, card, details, by, now)?;
+    Ok(response)
 }
 
 /// Makes the code with which the holder's program fetches the PUK, once, within the hour.
@@ -104,7 +95,7 @@ fn count_answer(
     details: Map<String, Value>,
     by: &Actor,
     now: OffsetDateTime,
-) -> Result<u32, Problem> {
+) -> Result<(), Problem> {
     let (guid, holder) = (card.guid, card.holder.clone());
     let entry = AuditEntry::new(now, by.clone(), Action::CardUnblocked, guid.to_string())
         .with_details(&details);
@@ -112,21 +103,18 @@ fn count_answer(
         let since = now.saturating_sub(ANSWERS_WINDOW);
         let before = tx.desk_answers_since(&guid, &holder, since)?;
         if before >= ANSWERS_MAX {
-            return Ok::<_, StoreError>(None);
+            return Ok::<_, StoreError>(false);
         }
         tx.note_desk_answer(&guid, &holder, now)?;
         tx.audit(&entry)?;
-        Ok(Some(before.saturating_add(1)))
+        Ok(true)
     });
-    counted?.ok_or_else(|| {
-        Problem::with(
-            Fault::DeskTooMany,
-            format_args!(
-                "{ANSWERS_MAX} times in {} hours",
-                ANSWERS_WINDOW.whole_hours()
-            ),
-        )
-    })
+    if counted? {
+        return Ok(());
+    }
+    let hours = ANSWERS_WINDOW.whole_hours();
+    let detail = format!("{ANSWERS_MAX} times in {hours} hours");
+    Err(Problem::with(Fault::DeskTooMany, detail))
 }
 
 fn described(card: &CardRecord, checks: &[String]) -> Map<String, Value> {

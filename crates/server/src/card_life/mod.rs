@@ -7,13 +7,14 @@ mod desk;
 mod renewal;
 mod secrets;
 
-pub use desk::{Answered, PukRefused, answer_challenge, confirm_puk, fetch_puk, make_unblock_code};
-pub use renewal::{RENEWAL_WINDOW, Renewal, Renewed, renew, renewed};
+pub use desk::{PukRefused, answer_challenge, confirm_puk, fetch_puk, make_unblock_code};
+pub use renewal::{Renewal, renew, renewed};
 pub use secrets::{open_secrets, rotate_secrets};
 
 use lanyard_authority::audit::{Action, AuditEntry};
 use lanyard_authority::{
-    Actor, Card, CardCare, CardEvent, CardGuid, CardKeys, CardState, IllegalTransition,
+    Actor, Card, CardCare, CardEvent, CardGuid, CardKeys, CardState, CertificateRow,
+    IllegalTransition,
 };
 use lanyard_directory::AccountId;
 use lanyard_enrol::{CardBefore, DeskError, EnrolmentOrder, HandedOut};
@@ -36,6 +37,25 @@ pub fn keys_of(app: &App, card: &CardRecord, puk_generation: u32) -> Option<Card
             tracing::error!(%error, card = %card.guid, "the keys of a card cannot be derived");
             None
         }
+    }
+}
+
+/// Where the card of a certificate stands.
+pub fn state_of(app: &App, row: &CertificateRow) -> Result<Option<CardState>, StoreError> {
+    let (Some(guid), Some(holder)) = (&row.card_guid, &row.account) else {
+        return Ok(None);
+    };
+    Ok(app.store.card(guid, holder)?.map(|card| card.state))
+}
+
+/// Notes that somebody has signed in with the card of a certificate. It is worth no failure.
+pub fn used(app: &App, row: &CertificateRow, now: OffsetDateTime) {
+    let (Some(guid), Some(holder)) = (row.card_guid, row.account.clone()) else {
+        return;
+    };
+    let noted = app.store.write(move |tx| tx.card_used(&guid, &holder, now));
+    if let Err::<(), StoreError>(error) = noted {
+        tracing::warn!(%error, "the use of a card could not be noted");
     }
 }
 

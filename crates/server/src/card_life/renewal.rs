@@ -86,6 +86,7 @@ pub fn renew(
         card: Card { guid, kind },
         key: asked.key,
         authentication_key: asked.authentication_key,
+        policies: Vec::new(),
         requester: requester.clone(),
         // The valid card vouches for its successor; the policy of the server allows it.
         approver: Actor::System("renewal".into()),

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::admin::IdentityCheck;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lanyard_authority::ServerName;
 use lanyard_directory::{
@@ -326,6 +327,47 @@ pub enum CardCommand {
         #[arg(long, value_enum, default_value = "no-longer-needed")]
         reason: RevokeReason,
     },
+    /// Show one card: where it stands in its life, its computer, its last use, its certificates.
+    Show {
+        /// Number of the card, serial of its certificate, or the address of a person with one card.
+        card: String,
+    },
+    /// A card does not work any more; live sessions end at once.
+    Damaged {
+        /// Number of the card, serial of its certificate, or the address of a person with one card.
+        card: String,
+    },
+    /// A lost card was found: it stays out of force, but may be enrolled again.
+    Found {
+        /// Number of the card, or serial of its certificate.
+        card: String,
+    },
+    /// A card that is out of force was destroyed; nothing leads back from there.
+    Destroyed {
+        /// Number of the card, or serial of its certificate.
+        card: String,
+    },
+    /// Give a card another name.
+    Rename {
+        /// Number of the card, serial of its certificate, or the address of a person with one card.
+        card: String,
+        /// The name, at most 64 characters.
+        name: String,
+    },
+    /// Let a card's blocked PIN be unblocked, after you have made sure who is asking.
+    Unblock {
+        /// Number of the card, serial of its certificate, or the address of a person with one card.
+        card: String,
+        /// The ten letters and digits that the holder reads to you; without it, a one-time code is made for a
+        /// card that shows none.
+        #[arg(long, value_name = "SYMBOLS")]
+        challenge: Option<String>,
+        /// How you made sure who is asking; can be given several times, two are needed. Without it, you are asked.
+        #[arg(long, value_enum, value_name = "CHECK")]
+        checked: Vec<IdentityCheck>,
+    },
+    /// Make a new secret, from which cards that are enrolled from now on get their keys.
+    RotateSecret,
     /// Put an issued card in force: its holder has chosen a PIN in front of you.
     Activate {
         /// Number of the card, serial of its certificate, or the address of a person with one card.

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use lanyard_directory::{IMPORT_BYTES_MAX, PASSWORD_BYTES_MAX};
 use lanyard_fault::Fault;
 
-use crate::admin::{PhotoWish, SecretText};
+use crate::admin::{CHECKS_MIN, IdentityCheck, PhotoWish, SecretText};
 use crate::photo;
 use crate::problem::Problem;
 
@@ -35,6 +35,21 @@ pub(super) fn new_password(descriptor: Option<u32>) -> Result<SecretText, Proble
         return Err(Problem::with(Fault::AdminInput, "the two passwords differ"));
     }
     Ok(first)
+}
+
+/// Goes through the list with the officer at the terminal.
+pub(super) fn identity_checks() -> Result<Vec<IdentityCheck>, Problem> {
+    let mut input = std::io::stdin().lines();
+    let mut checks = Vec::new();
+    eprintln!("Who is asking? At least {CHECKS_MIN} of these must be so:");
+    for check in IdentityCheck::ALL {
+        eprint!("  {} [y/N] ", check.question());
+        let answer = input.next().and_then(Result::ok).unwrap_or_default();
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            checks.push(check);
+        }
+    }
+    Ok(checks)
 }
 
 fn secret_line(number: u32) -> std::io::Result<SecretText> {

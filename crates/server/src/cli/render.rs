@@ -48,8 +48,12 @@ pub(super) fn reply(reply: &Reply, json: bool) -> String {
         Reply::PolicyChange(view) => super::policies::change(view),
         Reply::Ways(view) => super::policies::ways(view),
         Reply::Cards(all) => cards(all),
-        Reply::Card(view) => cards(std::slice::from_ref(view)),
+        Reply::Card(view) => super::cards::one(view),
         Reply::CardEnd(view) => card_end(view),
+        Reply::Unblock(view) => super::cards::unblock(view),
+        Reply::CardSecret(version) => {
+            format!("cards that are enrolled from now on get their keys from secret {version}\n")
+        }
         Reply::Sessions(all) => sessions(all),
         Reply::SessionsEnded(view) => sessions_ended(view),
         Reply::Audit(rows) => audit(rows),
@@ -224,7 +228,7 @@ fn policy(view: &PolicyView) -> String {
     text
 }
 
-fn cards(all: &[CardView]) -> String {
+pub(super) fn cards(all: &[CardView]) -> String {
     let rows = all.iter().map(|view| {
         let serial = view
             .certificates
@@ -237,13 +241,24 @@ fn cards(all: &[CardView]) -> String {
                 || view.account.clone().unwrap_or_else(|| "-".to_owned()),
                 ToString::to_string,
             ),
-            view.status.clone(),
+            super::cards::standing(view),
             view.not_after.map_or("-".to_owned(), minutes),
+            super::cards::last_used(view),
+            super::cards::named(view),
             serial.to_owned(),
         ]
     });
     table(
-        &["CARD", "KIND", "HOLDER", "STATUS", "UNTIL", "SERIAL"],
+        &[
+            "CARD",
+            "KIND",
+            "HOLDER",
+            "STATUS",
+            "UNTIL",
+            "LAST USED",
+            "NAME",
+            "SERIAL",
+        ],
         rows.collect(),
         "no cards",
     )
@@ -441,7 +456,7 @@ fn table(head: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
     std::iter::once(&head).chain(&rows).map(line).collect()
 }
 
-fn minutes(time: OffsetDateTime) -> String {
+pub(super) fn minutes(time: OffsetDateTime) -> String {
     time.format(MINUTES).unwrap_or_default()
 }
 
@@ -491,6 +506,7 @@ mod tests {
             status: "revoked".to_owned(),
             status_text: "withdrawn for good; the holder needs a new card".to_owned(),
             not_after: Some(NOW),
+            life: None,
             certificates: vec![CertificateView {
                 serial: "41".to_owned(),
                 profile: "SmartcardUser".to_owned(),

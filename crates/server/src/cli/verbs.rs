@@ -146,7 +146,7 @@ pub(super) fn request(command: Command) -> Result<Request, Problem> {
         },
         Command::Policy(PolicyCommand::Verify { address }) => Request::PolicyVerify(address),
         Command::Policy(PolicyCommand::Set(change)) => policy_request(change)?,
-        Command::Card(command) => card_request(command),
+        Command::Card(command) => card_request(command)?,
         Command::Certificate(CertificateCommand::Renew { san }) => {
             Request::CertificateRenew(san.iter().map(ToString::to_string).collect())
         }
@@ -305,8 +305,8 @@ fn wanted<T>(
     }
 }
 
-fn card_request(command: CardCommand) -> Request {
-    match command {
+fn card_request(command: CardCommand) -> Result<Request, Problem> {
+    Ok(match command {
         CardCommand::List { address } => Request::CardList { address },
         CardCommand::Lost { card } => Request::CardEnd {
             card,
@@ -321,7 +321,32 @@ fn card_request(command: CardCommand) -> Request {
             Request::CardEnd { card, reason }
         }
         CardCommand::Activate { card } => Request::CardActivate { card },
-    }
+        CardCommand::Show { card } => Request::CardShow { card },
+        CardCommand::Damaged { card } => Request::CardEnd {
+            card,
+            reason: CardLossReason::Damaged,
+        },
+        CardCommand::Found { card } => Request::CardFound { card },
+        CardCommand::Destroyed { card } => Request::CardDestroyed { card },
+        CardCommand::Rename { card, name } => Request::CardRename { card, name },
+        CardCommand::Unblock {
+            card,
+            challenge,
+            checked,
+        } => {
+            let checks = if checked.is_empty() {
+                input::identity_checks()?
+            } else {
+                checked
+            };
+            Request::CardUnblock {
+                card,
+                challenge,
+                checks,
+            }
+        }
+        CardCommand::RotateSecret => Request::CardRotateSecret,
+    })
 }
 
 fn run_init(data: DataDir, arguments: InitArguments, json: bool) -> Result<(), Problem> {

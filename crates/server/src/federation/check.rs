@@ -5,7 +5,7 @@
 //! validity, purpose, the registry (ours, not revoked, active), the account, policy, and whether the
 //! card belongs to the address that was typed.
 
-use lanyard_authority::{CardKind, CertificateRow, ProfileName, Status};
+use lanyard_authority::{CardKind, CardState, CertificateRow, ProfileName, Status};
 use lanyard_directory::{Account, AccountId, SipAddress, Snapshot};
 use lanyard_fault::Fault;
 use lanyard_x509::{Certificate, ChainCheck, ChainError, Eku, Serial, verify_chain};
@@ -23,6 +23,8 @@ pub struct Evidence<'a> {
     pub anchors: &'a [Certificate],
     /// The registry's row of the leaf's serial number.
     pub row: Option<&'a CertificateRow>,
+    /// Where the card stands in its life, as far as it is known.
+    pub card: Option<CardState>,
     /// The people and policies of this moment.
     pub people: &'a Snapshot,
     /// The sign-in address that was typed, where the request names one.
@@ -87,6 +89,10 @@ pub fn verify(evidence: &Evidence<'_>) -> Result<VerifiedCard, Refused> {
         fault,
         account: Some(account.id.clone()),
     };
+    // Lost is lost, whatever its certificates say.
+    if evidence.card.is_some_and(CardState::is_out) {
+        return Err(refused(Fault::CardCertificateRevoked));
+    }
     match row.status {
         Status::Active => {}
         Status::Revoked => return Err(refused(Fault::CardCertificateRevoked)),

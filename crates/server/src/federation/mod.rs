@@ -5,6 +5,7 @@
 //! of WS-Federation: a redirect brings the browser (or our client) here, a form takes it back.
 
 pub mod check;
+pub mod holder;
 pub mod pages;
 pub mod standing;
 

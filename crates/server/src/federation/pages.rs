@@ -2,6 +2,8 @@
 //! What the card listener answers.
 
 use super::check::{self, Evidence, Refused, VerifiedCard};
+use super::holder;
+use crate::card_life;
 use crate::web::http::Peer;
 use crate::web::urls::{
     FEDERATION_PATH, PASSIVE_AUTH_PATH, PIN_CHANGED_PATH, WEB_TICKET_CERTIFICATE_PATH,
@@ -13,7 +15,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use lanyard_authority::audit::{Action, AuditEntry, AuditLog};
-use lanyard_authority::{Actor, Registry, Status};
+use lanyard_authority::{Actor, CardState, CertificateRow, Registry, Status};
 use lanyard_directory::SipAddress;
 use lanyard_fault::Fault;
 use lanyard_soap::passive::{self, AutoPostForm, SignInRequest, SignInResponse};
@@ -31,6 +33,7 @@ pub fn router(web: &Arc<Web>) -> Router {
         .route(FEDERATION_PATH, get(sign_in))
         .route(PIN_CHANGED_PATH, post(pin_changed))
         .route(WEB_TICKET_CERTIFICATE_PATH, post(certificate::port))
+        .merge(holder::routes())
         .with_state(Arc::clone(web))
 }
 
@@ -59,8 +62,8 @@ pub async fn sign_in(
             Err(_) => return refuse(&headers, StatusCode::BAD_REQUEST, Fault::AddressMalformed),
         },
     };
-    let card = match verified(&web, &peer, asked).await {
-        Ok(card) => card,
+    let card = match verified(&web, &peer, asked, Purpose::SignIn).await {
+        Ok((card, _)) => card,
         Err(refused) => return refuse(&headers, StatusCode::FORBIDDEN, refused.fault),
     };
     match token(&web, &card) {
@@ -106,13 +109,23 @@ fn token(web: &Web, card: &VerifiedCard) -> Result<String, Box<Response>> {
     Ok(passive::wresult(&ticket))
 }
 
+/// What a card is checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A token.
+    SignIn,
+    /// Something that its holder does with cards.
+    Cards,
+}
+
 /// Checks the peer's card, and writes the decision into the audit trail when it is against one of
 /// our own cards.
-async fn verified(
+pub(super) async fn verified(
     web: &Arc<Web>,
     peer: &Peer,
     asked: Option<SipAddress>,
-) -> Result<VerifiedCard, Refused> {
+    purpose: Purpose,
+) -> Result<(VerifiedCard, Option<CertificateRow>), Refused> {
     let leaf = peer
         .certificates
         .first()
@@ -126,8 +139,14 @@ async fn verified(
             tracing::error!(%error, "the registry did not answer");
             Refused::from(Fault::ServerInternal)
         })?;
+        let card = row.as_ref().map(|row| card_life::state_of(&web.app, row));
+        let card = card.transpose().map_err(|error| {
+            tracing::error!(%error, "the registry did not answer");
+            Refused::from(Fault::ServerInternal)
+        })?;
         let people = web.app.directory.load();
         let evidence = Evidence {
+            card: card.flatten(),
             leaf: &leaf,
             intermediates: web.trust.intermediates(),
             anchors: web.trust.anchors(),
@@ -141,7 +160,12 @@ async fn verified(
             tracing::info!(peer = %address, code = %refused.fault.code(), "card refused");
             note_refusal(&web, refused, asked.as_ref(), now);
         }
-        decision
+        if let (Ok(_), Some(row), Purpose::SignIn) = (&decision, &row, purpose) {
+            card_life::used(&web.app, row, now);
+            // The renewed certificate is in use: the older ones have done their service.
+            card_life::renewed(&web.app, row, now).map_err(Refused::from)?;
+        }
+        decision.map(|card| (card, row))
     })
     .await;
     decided.unwrap_or_else(|_| Err(Fault::ServerInternal.into()))
@@ -209,8 +233,14 @@ fn activate(web: &Web, leaf: &Certificate) -> Result<(), Fault> {
         .store
         .find(&leaf.serial())
         .map_err(|e| internal(&e))?;
+    let card = row.as_ref().map(|row| card_life::state_of(&web.app, row));
+    let card = card.transpose().map_err(|e| internal(&e))?.flatten();
+    if card.is_some_and(CardState::is_out) {
+        return Err(Fault::CardCertificateRevoked);
+    }
     let people = web.app.directory.load();
     let evidence = Evidence {
+        card,
         leaf,
         intermediates: web.trust.intermediates(),
         anchors: web.trust.anchors(),
@@ -231,12 +261,16 @@ fn activate(web: &Web, leaf: &Certificate) -> Result<(), Fault> {
     let sid = row.account.clone().ok_or(Fault::ServerInternal)?;
     web.app
         .authority
-        .activate(&row.serial, Actor::Person(sid), now)
-        .map_err(|e| internal(&e))
+        .activate(&row.serial, Actor::Person(sid.clone()), now)
+        .map_err(|e| internal(&e))?;
+    if let Some(guid) = row.card_guid {
+        card_life::activated(&web.app, &sid, &guid, now).map_err(|e| internal(&e))?;
+    }
+    Ok(())
 }
 
 /// A refusal for a person at a browser, or as JSON for a program that asks for it.
-fn refuse(headers: &HeaderMap, status: StatusCode, fault: Fault) -> Response {
+pub(super) fn refuse(headers: &HeaderMap, status: StatusCode, fault: Fault) -> Response {
     let wants_page = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())

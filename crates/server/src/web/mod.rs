@@ -13,6 +13,7 @@ pub mod plain;
 pub mod provision;
 pub mod throttle;
 pub mod tickets;
+pub mod unblock;
 pub mod urls;
 pub mod webticket;
 

@@ -44,6 +44,20 @@ pub const CERT_PROV_PROOF_PATH: &str = "/CertProv/CertProvisioningService.svc/We
 pub const ENROLMENTS_PATH: &str = "/api/v1/enrolments";
 /// Path at which the holder of a card reports the first PIN change, on the card listener.
 pub const PIN_CHANGED_PATH: &str = "/api/v1/card/pin-changed";
+/// Path at which the holder of a card renews it, on the card listener.
+pub const RENEWAL_PATH: &str = "/api/v1/card/renewal";
+/// Path at which a renewed certificate reports that it is on the card, on the card listener.
+pub const RENEWED_PATH: &str = "/api/v1/card/renewed";
+/// Path of a person's own cards, on the card listener.
+pub const MY_CARDS_PATH: &str = "/api/v1/my/cards";
+/// Path at which a person reports a card of theirs lost, on the card listener.
+pub const MY_CARD_LOST_PATH: &str = "/api/v1/my/cards/lost";
+/// Path at which a person gives a card of theirs another name, on the card listener.
+pub const MY_CARD_NAME_PATH: &str = "/api/v1/my/cards/name";
+/// Path at which a blocked card's holder fetches its PUK with a code of the desk.
+pub const UNBLOCKINGS_PATH: &str = "/api/v1/card-unblockings";
+/// Path at which the holder's program reports that the PUK was replaced.
+pub const UNBLOCKING_DONE_PATH: &str = "/api/v1/card-unblockings/done";
 /// Path of the revocation list, on the plain HTTP listener.
 pub const CRL_PATH: &str = "/crl/issuing.crl";
 /// Path of the issuing authority's certificate.
