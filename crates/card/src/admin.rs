@@ -12,6 +12,7 @@ use lanyard_piv::{
 
 use crate::channel::GENERATE_SECS_MAX;
 use crate::fault::CardFault;
+use crate::make::Administration;
 use crate::session::CardSession;
 
 impl CardSession {
@@ -25,6 +26,9 @@ impl CardSession {
         &mut self,
         key: &ManagementKey,
     ) -> Result<ManagementAlgorithm, CardFault> {
+        if !self.recognised().make.is_administered_by_piv() {
+            return Err(CardFault::Unsupported);
+        }
         self.must_reset();
         let named = self
             .metadata(key_reference::MANAGEMENT)?
@@ -72,7 +76,12 @@ impl CardSession {
         }
         let answer =
             DynamicAuthentication::parse(answer.data()).map_err(|_| CardFault::BadAnswer)?;
-        let response = answer.response.as_deref().ok_or(CardFault::BadAnswer)?;
+        let quirk = self.recognised().make.row().administration;
+        let response = match (answer.response.as_deref(), quirk) {
+            (None, Administration::AnswerUnderWitness) => answer.witness.as_deref(),
+            (response, _) => response,
+        };
+        let response = response.ok_or(CardFault::BadAnswer)?;
         verify_slices_are_equal(response, &expected).map_err(|_| CardFault::AdminRefused)?;
         Ok(true)
     }
@@ -135,6 +144,9 @@ impl CardSession {
         algorithm: ManagementAlgorithm,
         key: &ManagementKey,
     ) -> Result<(), CardFault> {
+        if !self.recognised().make.row().sets_management_key {
+            return Err(CardFault::Unsupported);
+        }
         self.must_reset();
         match self
             .exchange(Command::set_management_key(algorithm, key))?

@@ -2,13 +2,16 @@
 //! All cards of this computer, whichever way leads to them.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lanyard_piv::{Guid, Pin, Slot};
 
 use crate::channel::{Cancel, CardPath, Provider, ReaderId, ReaderState, Readers, Slotted};
 use crate::fault::CardFault;
-use crate::listing::{CardSummary, Listing, ReaderSummary};
+use crate::listing::{CardKind, CardSummary, Listing, ReaderSummary};
+use crate::make::Recognised;
+use crate::pkcs11::{Pkcs11Settings, TokenCertificate, TokenSession, Tokens};
 use crate::scheme::Scheme;
 use crate::session::{CardSession, LastTry, default_exchange_limit};
 use crate::socket::{SocketProvider, default_socket_directory};
@@ -50,8 +53,14 @@ pub struct CardWayError;
 #[derive(Debug)]
 pub struct Cards {
     providers: Vec<Box<dyn Provider>>,
+    tokens: Option<Tokens>,
     exchange_limit: Duration,
+    /// Makes that were found out by asking, so that a card is asked once and not at every look.
+    makes: Mutex<Vec<(ReaderState, Recognised)>>,
 }
+
+/// Most makes that are kept; there are 16 readers.
+const MAKES_MAX: usize = 32;
 
 impl Cards {
     /// The cards that these ways lead to. `sockets` is the directory of the virtual cards' sockets;
@@ -76,8 +85,17 @@ impl Cards {
     pub fn with_providers(providers: Vec<Box<dyn Provider>>) -> Self {
         Self {
             providers,
+            tokens: None,
             exchange_limit: default_exchange_limit(),
+            makes: Mutex::default(),
         }
+    }
+
+    /// Adds the cards that PKCS #11 modules show and PC/SC does not.
+    #[must_use]
+    pub fn with_pkcs11(mut self, settings: Pkcs11Settings) -> Self {
+        self.tokens = (!settings.modules.is_empty()).then(|| Tokens::new(settings));
+        self
     }
 
     /// Sets how long a card may take for an ordinary command before it counts as mute.
@@ -95,6 +113,7 @@ impl Cards {
     pub fn readers(&self) -> Result<Readers, CardFault> {
         let (readers, faults) = self.look();
         match faults.first() {
+            _ if !readers.is_empty() => Ok(readers),
             Some((_, fault)) if faults.len() == self.providers.len() => Err(*fault),
             None if self.providers.is_empty() => Err(CardFault::NoService),
             _ => Ok(readers),
@@ -107,8 +126,8 @@ impl Cards {
     ///
     /// When no provider is in service. Faults of single cards are in the listing.
     pub fn list(&self) -> Result<Listing, CardFault> {
-        let (states, faults) = self.look();
-        if faults.len() == self.providers.len() {
+        let (states, faults) = self.look_at_readers();
+        if faults.len() == self.providers.len() && self.tokens.is_none() {
             return Err(faults
                 .first()
                 .map_or(CardFault::NoService, |(_, fault)| *fault));
@@ -132,10 +151,25 @@ impl Cards {
                 });
             }
         }
-        Ok(Listing {
+        let mut listing = Listing {
             readers,
             pcsc_fault,
-        })
+            module_faults: Vec::new(),
+        };
+        if let Some(tokens) = &self.tokens {
+            add_tokens(&mut listing, tokens);
+        }
+        Ok(listing)
+    }
+
+    /// Finds the key of a card that is reached through a PKCS #11 module.
+    ///
+    /// # Errors
+    ///
+    /// When the token is gone, or its module breaks off.
+    pub fn open_token(&self, which: &TokenCertificate) -> Result<TokenSession, CardFault> {
+        let tokens = self.tokens.as_ref().ok_or(CardFault::ModuleUnusable)?;
+        tokens.open(which)
     }
 
     /// Takes the card in this reader for us alone.
@@ -237,6 +271,14 @@ impl Cards {
     }
 
     fn look(&self) -> (Readers, Vec<(CardPath, CardFault)>) {
+        let (mut readers, faults) = self.look_at_readers();
+        if let Some(tokens) = &self.tokens {
+            readers.extend(tokens.readers());
+        }
+        (readers, faults)
+    }
+
+    fn look_at_readers(&self) -> (Readers, Vec<(CardPath, CardFault)>) {
         let (mut readers, mut faults) = (Readers::new(), Vec::new());
         for provider in &self.providers {
             match provider.readers() {
@@ -251,9 +293,76 @@ impl Cards {
         match state.slotted {
             Slotted::Empty => Err(CardFault::NoCard),
             Slotted::Mute => Err(CardFault::CardMute),
-            Slotted::Card => CardSummary::read(&mut self.open(&state.id)?),
+            Slotted::Card => {
+                let mut session = self.open(&state.id)?;
+                let known = self.known_make(state);
+                let asked = known.is_none();
+                if let Some(known) = known {
+                    session.set_recognised(known);
+                }
+                let summary = CardSummary::read(&mut session)?;
+                if asked {
+                    self.remember_make(state, &summary.make);
+                }
+                Ok(summary)
+            }
         }
     }
+
+    fn known_make(&self, state: &ReaderState) -> Option<Recognised> {
+        let makes = self.makes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = makes.iter().find(|(known, _)| known == state);
+        known.map(|(_, make)| make.clone())
+    }
+
+    fn remember_make(&self, state: &ReaderState, make: &Recognised) {
+        let mut makes = self.makes.lock().unwrap_or_else(PoisonError::into_inner);
+        makes.retain(|(known, _)| known.id != state.id);
+        if makes.len() < MAKES_MAX {
+            makes.push((state.clone(), make.clone()));
+        }
+    }
+}
+
+/// Adds what only a module shows: a card is listed once, as a PIV card where it is one.
+fn add_tokens(listing: &mut Listing, tokens: &Tokens) {
+    for shown in tokens.list() {
+        let cards = match shown.cards {
+            Ok(cards) => cards,
+            Err(fault) => {
+                listing.module_faults.push((shown.module, fault));
+                continue;
+            }
+        };
+        for card in cards {
+            if listing.cards().any(|known| is_same(known, &card)) {
+                continue;
+            }
+            // What PC/SC could not use, the module can.
+            listing.readers.retain(|reader| {
+                reader.card != Err(CardFault::NotPiv) || !is_in(&card, &reader.reader)
+            });
+            listing.readers.push(ReaderSummary {
+                reader: card.reader.clone(),
+                card: Ok(card),
+            });
+        }
+    }
+}
+
+/// True when a token is a card that is listed already: in the same reader as a PIV card, or with the
+/// same certificate, through whichever module.
+fn is_same(known: &CardSummary, token: &CardSummary) -> bool {
+    let is_piv = known.kind != CardKind::Token;
+    (is_piv && is_in(token, &known.reader))
+        || known.authentication_certificate == token.authentication_certificate
+}
+
+/// Modules cut the names of readers off after 64 bytes, the size of the field in PKCS #11.
+fn is_in(token: &CardSummary, reader: &ReaderId) -> bool {
+    let name = &token.reader.name;
+    let cut = name.len() >= 60 && reader.name.starts_with(name.as_str());
+    !name.is_empty() && (reader.name == *name || cut)
 }
 
 #[cfg(test)]

@@ -38,8 +38,32 @@ pub trait Channel: Send {
         limit: Duration,
     ) -> Result<Zeroizing<Vec<u8>>, CardFault>;
 
+    /// Asks the reader itself, not the card. A reader may ask a person in turn, hence takes long.
+    ///
+    /// # Errors
+    ///
+    /// [`CardFault::Unsupported`] when the reader does not know the question, or there is none.
+    fn control(
+        &mut self,
+        control: Control,
+        data: &[u8],
+        limit: Duration,
+    ) -> Result<Zeroizing<Vec<u8>>, CardFault> {
+        let _ = (control, data, limit);
+        Err(CardFault::Unsupported)
+    }
+
     /// Ends the exclusive use.
     fn end(&mut self, ending: Ending);
+}
+
+/// What a reader can be asked (PC/SC part 10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Which features it has (CM_IOCTL_GET_FEATURE_REQUEST).
+    Features,
+    /// The feature with this code.
+    Code(u32),
 }
 
 /// How the exclusive use of a card ends.
@@ -51,13 +75,15 @@ pub enum Ending {
     Reset,
 }
 
-/// The two ways to cards.
+/// The ways to cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CardPath {
     /// Readers of the PC/SC service.
     Pcsc,
     /// Sockets of our own virtual cards.
     Socket,
+    /// A PKCS #11 module.
+    Pkcs11,
 }
 
 impl fmt::Display for CardPath {
@@ -65,6 +91,7 @@ impl fmt::Display for CardPath {
         f.write_str(match self {
             Self::Pcsc => "pcsc",
             Self::Socket => "socket",
+            Self::Pkcs11 => "pkcs11",
         })
     }
 }

@@ -45,6 +45,9 @@ pub enum CardFault {
         /// Tries left, at least 1.
         tries_left: u8,
     },
+    /// The card refused the PIN and does not tell how many tries are left.
+    #[error("wrong PIN")]
+    WrongPinUncounted,
     /// No tries are left for the PIN.
     #[error("the PIN is blocked")]
     PinBlocked,
@@ -72,6 +75,30 @@ pub enum CardFault {
     /// The card refuses the new PIN or PUK.
     #[error("the card refuses the new PIN")]
     NewPinRefused,
+    /// The card, or its module, does not take such a text as a PIN. No try was used.
+    #[error("the card takes no such PIN")]
+    TokenPinRefused,
+    /// The reader has no keys to type a PIN on.
+    #[error("the reader has no PIN pad")]
+    PadMissing,
+    /// The person pressed the reader's key for *cancel*.
+    #[error("the PIN entry at the reader was cancelled")]
+    PadCancelled,
+    /// Nothing was typed at the reader in its time.
+    #[error("no PIN was typed at the reader in time")]
+    PadTimedOut,
+    /// The new PIN was typed differently the second time.
+    #[error("the two new PINs typed at the reader differ")]
+    PadMismatch,
+    /// A PKCS #11 module cannot be loaded, or crashed.
+    #[error("the PKCS #11 module cannot be used")]
+    ModuleUnusable,
+    /// A PKCS #11 module does not answer.
+    #[error("the PKCS #11 module does not answer")]
+    ModuleMute,
+    /// The token holds a certificate without its key.
+    #[error("the token has no key for this certificate")]
+    TokenKeyMissing,
     /// The card does not take this management key.
     #[error("the card does not take this management key")]
     AdminRefused,
@@ -114,6 +141,7 @@ impl CardFault {
         matches!(
             self,
             Self::WrongPin { .. }
+                | Self::WrongPinUncounted
                 | Self::PinBlocked
                 | Self::LastTry
                 | Self::PinSpent

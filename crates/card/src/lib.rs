@@ -25,11 +25,17 @@
 mod admin;
 mod cards;
 mod channel;
+mod desk;
+mod events;
 mod fault;
 mod listing;
+mod make;
+mod pad;
 mod padding;
 #[cfg(feature = "pcsc")]
 mod pcsc;
+mod pin_entry;
+mod pkcs11;
 mod scheme;
 mod session;
 #[cfg(test)]
@@ -43,15 +49,24 @@ mod testing;
 pub use self::pcsc::PcscProvider;
 pub use cards::{CardWay, Cards, WAIT_SLICE_MILLIS};
 pub use channel::{
-    Cancel, CardPath, Channel, EXCHANGE_SECS_MAX, Ending, GENERATE_SECS_MAX, Provider, ReaderId,
-    ReaderState, Readers, Slotted,
+    Cancel, CardPath, Channel, Control, EXCHANGE_SECS_MAX, Ending, GENERATE_SECS_MAX, Provider,
+    ReaderId, ReaderState, Readers, Slotted,
 };
+pub use desk::DeskOutcome;
+pub use events::{CardEvent, changes};
 pub use fault::CardFault;
 /// The words of the card: PINs, keys, slots.
 pub use lanyard_piv as piv;
 pub use listing::{CardKind, CardSummary, Listing, PinSummary, ReaderSummary};
+pub use make::{CardVersion, Make, Recognised};
+pub use pad::{PAD_SECS, PinPad};
+pub use pin_entry::{PinEntry, TokenPin, TokenPinError};
+pub use pkcs11::{
+    HelperProgram, Pkcs11Settings, TokenCertificate, TokenSession, registered_modules,
+    serve_pkcs11_module,
+};
 pub use scheme::{Scheme, SchemeError};
-pub use session::{CardSession, LastTry, PinStatus};
+pub use session::{CardSession, KeyPresence, LastTry, PinStatus};
 pub use signer::CardSigner;
 pub use socket::{SocketProvider, default_socket_directory};
 

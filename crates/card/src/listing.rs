@@ -3,9 +3,13 @@
 
 use lanyard_piv::{Guid, PublicKey, Slot, key_reference};
 
+use std::path::PathBuf;
+
 use crate::channel::ReaderId;
 use crate::fault::CardFault;
-use crate::session::{CardSession, PinStatus};
+use crate::make::Recognised;
+use crate::pkcs11::TokenCertificate;
+use crate::session::{CardSession, KeyPresence, PinStatus};
 
 /// All readers and their cards, seen at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,8 @@ pub struct Listing {
     pub readers: Vec<ReaderSummary>,
     /// Why PC/SC is not among them, where it was asked for and does not work.
     pub pcsc_fault: Option<CardFault>,
+    /// PKCS #11 modules that are of no use now, and why.
+    pub module_faults: Vec<(PathBuf, CardFault)>,
 }
 
 impl Listing {
@@ -67,12 +73,20 @@ pub struct CardSummary {
     pub label: Option<String>,
     /// What kind of card it says it is.
     pub kind: CardKind,
+    /// Who made it, as far as it shows.
+    pub make: Recognised,
     /// The certificate of slot 9A (sign-in) in DER.
     pub authentication_certificate: Option<Vec<u8>>,
     /// The certificate of slot 9E (proof of presence) in DER.
     pub card_authentication_certificate: Option<Vec<u8>>,
+    /// Whether there is a key to the certificate for sign-in.
+    pub key: KeyPresence,
     /// Its PIN.
     pub pin: PinSummary,
+    /// The PIN can be typed at the reader.
+    pub has_pad: bool,
+    /// Where its certificate is, for a card that is reached through a PKCS #11 module.
+    pub token: Option<TokenCertificate>,
 }
 
 /// The state of a card's PIN.
@@ -82,6 +96,8 @@ pub struct PinSummary {
     pub tries_left: Option<u8>,
     /// True while it is the PIN of a blank card; `None` when the card does not tell.
     pub is_default: Option<bool>,
+    /// A wrong PIN was given since the last right one, where the card tells that and no number.
+    pub is_low: bool,
 }
 
 impl PinSummary {
@@ -100,8 +116,10 @@ pub enum CardKind {
     VirtualFile,
     /// Our virtual card with its keys in the TPM.
     VirtualTpm,
-    /// Any other card.
+    /// Any other PIV card.
     Physical,
+    /// A card that is no PIV card, through its maker's PKCS #11 module.
+    Token,
 }
 
 impl CardKind {
@@ -121,17 +139,40 @@ impl CardKind {
     /// True for the cards that live in the computer: never pulled, never inserted.
     #[must_use]
     pub fn is_virtual(self) -> bool {
-        self != Self::Physical
+        matches!(self, Self::VirtualFile | Self::VirtualTpm)
     }
 }
 
 impl CardSummary {
+    /// A card in this reader of which nothing is known.
+    #[must_use]
+    pub fn blank(reader: ReaderId) -> Self {
+        Self {
+            reader,
+            guid: None,
+            label: None,
+            kind: CardKind::Physical,
+            make: Recognised::default(),
+            authentication_certificate: None,
+            card_authentication_certificate: None,
+            key: KeyPresence::Unknown,
+            pin: PinSummary {
+                tries_left: None,
+                is_default: None,
+                is_low: false,
+            },
+            has_pad: false,
+            token: None,
+        }
+    }
+
     /// Reads what a card tells without a PIN.
     ///
     /// # Errors
     ///
     /// When the card is gone or silent. What it does not have, or what cannot be read, is left out.
     pub fn read(session: &mut CardSession) -> Result<Self, CardFault> {
+        let make = session.recognise()?.clone();
         let label = session.application().label.clone();
         let tries_left = match session.pin_status()? {
             PinStatus::TriesLeft(left) => Some(left),
@@ -145,12 +186,22 @@ impl CardSummary {
         let pin = PinSummary {
             tries_left: tries_left.or(told),
             is_default: metadata.and_then(|metadata| metadata.is_default),
+            is_low: false,
         };
+        let has_pad = optional(session.pin_pad())?
+            .unwrap_or_default()
+            .verify
+            .is_some();
+        let key = session.key_presence(Slot::Authentication)?;
         Ok(Self {
             reader: session.reader().clone(),
             guid: optional(session.guid())?.flatten(),
             kind: CardKind::of_label(label.as_deref()),
             label,
+            make,
+            key,
+            has_pad,
+            token: None,
             authentication_certificate: optional(session.certificate(Slot::Authentication))?
                 .flatten(),
             card_authentication_certificate: optional(
@@ -203,6 +254,7 @@ mod tests {
         Listing {
             readers,
             pcsc_fault,
+            module_faults: Vec::new(),
         }
     }
 

@@ -36,19 +36,22 @@ pub(crate) fn block(scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, CardFault
     }
 }
 
+/// The bare hash of a message, for tokens that pad themselves.
+pub(crate) fn hash(scheme: Scheme, message: &[u8]) -> Vec<u8> {
+    digest::digest(scheme.hash(), message).as_ref().to_vec()
+}
+
+/// The `DigestInfo` of a message, for tokens that fill up to the modulus themselves.
+pub(crate) fn digest_info(scheme: Scheme, message: &[u8]) -> Vec<u8> {
+    let hash = hash(scheme, message);
+    let mut info = digest_info_head(hash.len()).to_vec();
+    info.extend_from_slice(&hash);
+    info
+}
+
 /// EMSA-PKCS1-v1_5 (RFC 8017, 9.2).
 fn pkcs1(hash: &[u8], block_bytes: usize) -> Vec<u8> {
-    let hash_bytes = u8::try_from(hash.len()).unwrap_or(u8::MAX);
-    let number = match hash_bytes {
-        32 => 1,
-        48 => 2,
-        _ => 3,
-    };
-    let mut info = DIGEST_INFO_HEAD;
-    let [_, length, .., kind, _, _, _, octets] = &mut info;
-    *length = hash_bytes.saturating_add(17);
-    *kind = number;
-    *octets = hash_bytes;
+    let info = digest_info_head(hash.len());
     let filling = block_bytes
         .saturating_sub(info.len())
         .saturating_sub(hash.len())
@@ -59,6 +62,21 @@ fn pkcs1(hash: &[u8], block_bytes: usize) -> Vec<u8> {
     block.extend_from_slice(&info);
     block.extend_from_slice(hash);
     block
+}
+
+fn digest_info_head(hash_bytes: usize) -> [u8; DIGEST_INFO_HEAD.len()] {
+    let hash_bytes = u8::try_from(hash_bytes).unwrap_or(u8::MAX);
+    let number = match hash_bytes {
+        32 => 1,
+        48 => 2,
+        _ => 3,
+    };
+    let mut info = DIGEST_INFO_HEAD;
+    let [_, length, .., kind, _, _, _, octets] = &mut info;
+    *length = hash_bytes.saturating_add(17);
+    *kind = number;
+    *octets = hash_bytes;
+    info
 }
 
 /// EMSA-PSS (RFC 8017, 9.1.1) with MGF1 over the same hash, for a modulus of whole bytes.

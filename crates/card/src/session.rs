@@ -10,13 +10,20 @@ use lanyard_piv::{
     StatusWord, ins, key_reference, tlv,
 };
 
-use crate::channel::{Channel, EXCHANGE_SECS_MAX, Ending, ReaderId};
+use zeroize::Zeroizing;
+
+use crate::channel::{Channel, Control, EXCHANGE_SECS_MAX, Ending, ReaderId};
 use crate::fault::CardFault;
+use crate::make::{CardVersion, Recognised, label_of};
+use crate::pad::pad_limit;
 use crate::padding;
 use crate::scheme::Scheme;
 
 /// Most bytes of one answer, all pieces together: an object and its wrapping.
 const ANSWER_BYTES_MAX: usize = OBJECT_BYTES_MAX + 64;
+
+/// GET VERSION, a wide-spread extension of Yubico's.
+const GET_VERSION: u8 = 0xFD;
 
 /// What is known about the PIN, without using a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +34,18 @@ pub enum PinStatus {
     Blocked,
     /// Another program has verified it; how many tries are left, the card does not tell now.
     Verified,
+}
+
+/// Whether there is a private key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyPresence {
+    /// There is one.
+    Present,
+    /// There is none: a certificate alone is of no use.
+    Missing,
+    /// The card does not tell, or tells only after the PIN.
+    #[default]
+    Unknown,
 }
 
 /// Whether the last try may be used.
@@ -45,6 +64,9 @@ pub struct CardSession {
     channel: Box<dyn Channel>,
     reader: ReaderId,
     application: ApplicationTemplate,
+    recognised: Recognised,
+    /// The make is settled; otherwise only the card's applications could tell.
+    make_is_sure: bool,
     ending: Ending,
     exchange_limit: Duration,
 }
@@ -66,20 +88,77 @@ impl CardSession {
             channel,
             reader,
             application,
+            recognised: Recognised::default(),
+            make_is_sure: false,
             ending: Ending::Leave,
             exchange_limit,
         };
-        let answer = session.exchange(Command::select())?;
+        session.application = session.select()?;
+        let label = session.application.label.as_deref();
+        let make = Recognised::at_first_sight(session.channel.atr(), label);
+        session.make_is_sure = make.is_some();
+        session.recognised.make = make.unwrap_or_default();
+        Ok(session)
+    }
+
+    fn select(&mut self) -> Result<ApplicationTemplate, CardFault> {
+        let answer = self.exchange(Command::select())?;
         match answer.status() {
             StatusWord::SUCCESS => {}
             StatusWord::NOT_FOUND | StatusWord::FUNCTION_NOT_SUPPORTED => {
                 return Err(CardFault::NotPiv);
             }
-            status => return Err(session.refusal(status)),
+            status => return Err(self.refusal(status)),
         }
-        session.application =
-            ApplicationTemplate::parse(answer.data()).map_err(|_| CardFault::NotPiv)?;
-        Ok(session)
+        ApplicationTemplate::parse(answer.data()).or_else(|_| {
+            // Not as the standard words it, but an application of that name did answer.
+            let label = label_of(answer.data()).ok_or(CardFault::NotPiv)?;
+            Ok(ApplicationTemplate {
+                label,
+                algorithms: Vec::new(),
+            })
+        })
+    }
+
+    /// Who made the card, as far as that is known without asking it more.
+    #[must_use]
+    pub fn recognised(&self) -> &Recognised {
+        &self.recognised
+    }
+
+    /// Finds out who made the card, asking it what its answers so far left open. Do it before a PIN
+    /// is verified: selecting another application ends what was verified.
+    ///
+    /// # Errors
+    ///
+    /// When the card is gone or silent.
+    pub fn recognise(&mut self) -> Result<&Recognised, CardFault> {
+        if !self.make_is_sure {
+            let atr = self.channel.atr().to_vec();
+            let label = self.application.label.clone();
+            let make = Recognised::by_asking(&atr, label.as_deref(), |application| {
+                let select = Command::new(ins::SELECT, 0x04, 0x00)
+                    .with_data(application)
+                    .with_expected(256);
+                Ok(self.exchange(select)?.status().is_success())
+            })?;
+            self.select()?;
+            self.recognised.make = make;
+            self.make_is_sure = true;
+        }
+        if self.recognised.wants_version() && self.recognised.version.is_none() {
+            let answer = self.exchange(Command::new(GET_VERSION, 0, 0).with_expected(256))?;
+            if answer.status().is_success() {
+                self.recognised.version = CardVersion::new(answer.data());
+            }
+        }
+        Ok(&self.recognised)
+    }
+
+    /// Takes over what was found out about this very card before.
+    pub(crate) fn set_recognised(&mut self, recognised: Recognised) {
+        self.recognised = recognised;
+        self.make_is_sure = true;
     }
 
     /// The reader.
@@ -147,6 +226,9 @@ impl CardSession {
     ///
     /// When the card is gone or its answer malformed.
     pub fn metadata(&mut self, reference: u8) -> Result<Option<Metadata>, CardFault> {
+        if !self.recognised.speaks_metadata() {
+            return Ok(None);
+        }
         let answer = self.exchange(Command::get_metadata(reference))?;
         if !answer.status().is_success() {
             return Ok(None);
@@ -165,6 +247,24 @@ impl CardSession {
         Ok(self
             .metadata(key_reference::PIN)?
             .and_then(|metadata| metadata.is_default))
+    }
+
+    /// Whether there is a key in a slot, where the card tells and can be believed.
+    ///
+    /// # Errors
+    ///
+    /// When the card is gone or silent.
+    pub fn key_presence(&mut self, slot: Slot) -> Result<KeyPresence, CardFault> {
+        let row = self.recognised.make.row();
+        if !row.metadata_knows_keys || !self.recognised.speaks_metadata() {
+            return Ok(KeyPresence::Unknown);
+        }
+        let question = Command::get_metadata(slot.key_reference());
+        Ok(match self.exchange(question)?.status() {
+            StatusWord::SUCCESS => KeyPresence::Present,
+            StatusWord::REFERENCE_NOT_FOUND | StatusWord::NOT_FOUND => KeyPresence::Missing,
+            _ => KeyPresence::Unknown,
+        })
     }
 
     /// Verifies the PIN: exactly one VERIFY with data is sent, or none.
@@ -256,7 +356,7 @@ impl CardSession {
         let answer = self.exchange(Command::get_data(object))?;
         match answer.status() {
             StatusWord::SUCCESS => {}
-            StatusWord::NOT_FOUND => return Ok(None),
+            StatusWord::NOT_FOUND | StatusWord::REFERENCE_NOT_FOUND => return Ok(None),
             status => return Err(self.refusal(status)),
         }
         match object.unwrap(answer.data()) {
@@ -353,6 +453,18 @@ impl CardSession {
         Ok(Response::new(data, answer.status()))
     }
 
+    pub(crate) fn control(
+        &mut self,
+        control: Control,
+        data: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, CardFault> {
+        let limit = match control {
+            Control::Features => self.exchange_limit,
+            Control::Code(_) => pad_limit(),
+        };
+        self.channel.control(control, data, limit)
+    }
+
     pub(crate) fn must_reset(&mut self) {
         self.ending = Ending::Reset;
     }
@@ -377,7 +489,7 @@ impl CardSession {
         Ok(answer)
     }
 
-    fn guard_last_try(&mut self, last_try: LastTry) -> Result<(), CardFault> {
+    pub(crate) fn guard_last_try(&mut self, last_try: LastTry) -> Result<(), CardFault> {
         match self.pin_status()? {
             PinStatus::Blocked => Err(CardFault::PinBlocked),
             PinStatus::TriesLeft(1) if last_try == LastTry::Refuse => Err(CardFault::LastTry),
@@ -386,7 +498,7 @@ impl CardSession {
         }
     }
 
-    fn pin_outcome(&self, status: StatusWord) -> Result<(), CardFault> {
+    pub(crate) fn pin_outcome(&self, status: StatusWord) -> Result<(), CardFault> {
         match (status, status.tries_left()) {
             (StatusWord::SUCCESS, _) => Ok(()),
             (StatusWord::BLOCKED, _) | (_, Some(0)) => Err(CardFault::PinBlocked),

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lanyard_piv::{Guid, Pin, PublicKey, Slot};
+use lanyard_piv::{Guid, PublicKey, Slot};
 use rustls::client::ResolvesClientCert;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
@@ -14,8 +14,10 @@ use crate::cards::Cards;
 use crate::channel::ReaderId;
 use crate::fault::CardFault;
 use crate::listing::CardSummary;
+use crate::pin_entry::PinEntry;
+use crate::pkcs11::{TokenCertificate, TokenSession};
 use crate::scheme::Scheme;
-use crate::session::LastTry;
+use crate::session::{CardSession, LastTry};
 
 /// Signs one TLS handshake with a card's key.
 ///
@@ -33,15 +35,34 @@ struct Inner {
     reader: ReaderId,
     guid: Option<Guid>,
     slot: Slot,
+    token: Option<TokenCertificate>,
     certificate: Vec<u8>,
     key: PublicKey,
     state: Mutex<State>,
 }
 
+/// A card that is ours alone, whichever way leads to it.
+enum Held {
+    Card(Box<CardSession>),
+    Token(Box<TokenSession>),
+}
+
+/// What a signature is made with.
+enum Credentials {
+    /// Nothing: slot 9E.
+    None,
+    /// A PIN, to be verified now.
+    Pin(PinEntry, LastTry),
+    /// The card, whose PIN was typed at the reader just now.
+    Verified(Held),
+}
+
 enum State {
     /// Slot 9E: no PIN is wanted, any number of signatures.
     WithoutPin,
-    Ready(Pin, LastTry),
+    Ready(PinEntry, LastTry),
+    /// The PIN was typed at the reader; the transaction goes on until the signature.
+    Verified(Held),
     /// The card is working; the PIN is with it.
     Busy,
     Signed,
@@ -49,20 +70,33 @@ enum State {
 }
 
 impl CardSigner {
-    /// Signs with slot 9A, verifying this PIN once.
+    /// Signs with the key for sign-in, verifying this PIN once.
+    ///
+    /// With [`PinEntry::Pad`] this blocks until the person has typed the PIN at the reader, so that
+    /// no handshake waits for that; the card stays ours until the signature is made or this value is
+    /// dropped.
     ///
     /// # Errors
     ///
-    /// When the card has no certificate in slot 9A that can be read.
+    /// When the card has no certificate for sign-in that can be read, and all that can be wrong with
+    /// a PIN at the reader.
     pub fn authentication(
         cards: Arc<Cards>,
         card: &CardSummary,
-        pin: Pin,
+        pin: impl Into<PinEntry>,
         last_try: LastTry,
     ) -> Result<Self, CardFault> {
         let certificate = card.authentication_certificate.as_deref();
+        let pin = pin.into();
+        let at_reader = matches!(pin, PinEntry::Pad);
         let state = State::Ready(pin, last_try);
-        Self::new(cards, card, Slot::Authentication, certificate, state)
+        let signer = Self::new(cards, card, Slot::Authentication, certificate, state)?;
+        if at_reader {
+            let mut held = signer.hold()?;
+            held.verify(&PinEntry::Pad, last_try)?;
+            *signer.state() = State::Verified(held);
+        }
+        Ok(signer)
     }
 
     /// Signs with slot 9E, which wants no PIN: proof that the card is there, nothing more.
@@ -96,6 +130,7 @@ impl CardSigner {
             reader: card.reader.clone(),
             guid: card.guid,
             slot,
+            token: card.token.clone(),
             certificate,
             key,
             state: Mutex::new(state),
@@ -120,7 +155,11 @@ impl CardSigner {
     pub fn fault(&self) -> Option<CardFault> {
         match &*self.state() {
             State::Failed(fault) => Some(*fault),
-            State::WithoutPin | State::Ready(..) | State::Busy | State::Signed => None,
+            State::WithoutPin
+            | State::Ready(..)
+            | State::Verified(_)
+            | State::Busy
+            | State::Signed => None,
         }
     }
 
@@ -134,7 +173,7 @@ impl CardSigner {
     /// card that is working.
     pub fn forget(&self) {
         let mut state = self.state();
-        if matches!(*state, State::Ready(..)) {
+        if matches!(*state, State::Ready(..) | State::Verified(_)) {
             *state = State::Failed(CardFault::PinSpent);
         }
     }
@@ -143,24 +182,26 @@ impl CardSigner {
         let credentials = self.take_credentials()?;
         // The lock is not held here: the card may take its time, and whoever asks for the fault
         // meanwhile must not wait for it.
-        let outcome = self.use_card(scheme, message, credentials.as_ref());
-        *self.state() = match (&outcome, &credentials) {
-            (Ok(_), None) => State::WithoutPin,
-            (Ok(_), Some(_)) => State::Signed,
+        let without_pin = matches!(credentials, Credentials::None);
+        let outcome = self.use_card(scheme, message, credentials);
+        *self.state() = match (&outcome, without_pin) {
+            (Ok(_), true) => State::WithoutPin,
+            (Ok(_), false) => State::Signed,
             (Err(fault), _) => State::Failed(*fault),
         };
         outcome
     }
 
     /// Takes the PIN out, for good: nobody else finds it, not even a handshake in parallel.
-    fn take_credentials(&self) -> Result<Option<(Pin, LastTry)>, CardFault> {
+    fn take_credentials(&self) -> Result<Credentials, CardFault> {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Busy) {
             State::WithoutPin => {
                 *state = State::WithoutPin;
-                Ok(None)
+                Ok(Credentials::None)
             }
-            State::Ready(pin, last_try) => Ok(Some((pin, last_try))),
+            State::Ready(pin, last_try) => Ok(Credentials::Pin(pin, last_try)),
+            State::Verified(held) => Ok(Credentials::Verified(held)),
             State::Busy => Err(CardFault::PinSpent),
             State::Signed => {
                 *state = State::Failed(CardFault::PinSpent);
@@ -177,17 +218,45 @@ impl CardSigner {
         &self,
         scheme: Scheme,
         message: &[u8],
-        credentials: Option<&(Pin, LastTry)>,
+        credentials: Credentials,
     ) -> Result<Vec<u8>, CardFault> {
-        let mut session = self.0.cards.open_same(&self.0.reader, self.0.guid)?;
-        if let Some((pin, last_try)) = credentials {
-            session.verify(pin, *last_try)?;
+        let mut held = match credentials {
+            Credentials::None => self.hold()?,
+            Credentials::Verified(held) => held,
+            Credentials::Pin(pin, last_try) => {
+                let mut held = self.hold()?;
+                held.verify(&pin, last_try)?;
+                held
+            }
+        };
+        match &mut held {
+            Held::Card(session) => session.sign(self.0.slot, scheme, message),
+            Held::Token(session) => session.sign(scheme, message),
         }
-        session.sign(self.0.slot, scheme, message)
+    }
+
+    fn hold(&self) -> Result<Held, CardFault> {
+        let cards = &self.0.cards;
+        Ok(match &self.0.token {
+            None => Held::Card(Box::new(cards.open_same(&self.0.reader, self.0.guid)?)),
+            Some(token) => Held::Token(Box::new(cards.open_token(token)?)),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn verify(&mut self, pin: &PinEntry, last_try: LastTry) -> Result<(), CardFault> {
+        match (self, pin) {
+            (Self::Card(session), PinEntry::Typed(pin)) => session.verify(pin, last_try),
+            (Self::Card(session), PinEntry::Pad) => session.verify_on_pad(last_try),
+            // A text that is no PIV PIN never reaches a PIV card.
+            (Self::Card(_), PinEntry::Token(_)) => Err(CardFault::TokenPinRefused),
+            (Self::Token(session), pin) => session.verify(pin, last_try),
+        }
     }
 }
 
@@ -256,7 +325,7 @@ mod tests {
     use super::*;
     use crate::channel::CardPath;
     use crate::testing::{FakeCard, usual};
-    use lanyard_piv::{DynamicAuthentication, Response, StatusWord, ins};
+    use lanyard_piv::{DynamicAuthentication, Pin, Response, StatusWord, ins};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A card that takes the PIN 482913 and signs with two numbers; it counts no tries.
@@ -290,6 +359,7 @@ mod tests {
             reader: fake.reader(),
             guid: Some(guid),
             slot: Slot::Authentication,
+            token: None,
             key: PublicKey::of_certificate(&certificate).unwrap(),
             certificate,
             state: Mutex::new(state),
@@ -297,7 +367,7 @@ mod tests {
     }
 
     fn ready(text: &str) -> State {
-        State::Ready(Pin::parse(text).unwrap(), LastTry::Refuse)
+        State::Ready(Pin::parse(text).unwrap().into(), LastTry::Refuse)
     }
 
     fn sign(signer: &CardSigner) -> Result<Vec<u8>, CardFault> {

@@ -28,6 +28,7 @@ pub(crate) enum Happened {
 pub(crate) struct FakeCard {
     path: CardPath,
     answering: Arc<Answering>,
+    atr: &'static [u8],
     happened: Arc<Mutex<Vec<Happened>>>,
 }
 
@@ -39,8 +40,14 @@ impl FakeCard {
         Self {
             path,
             answering: Arc::new(answering),
+            atr: &[0x3B],
             happened: Arc::default(),
         }
+    }
+
+    pub(crate) fn with_atr(mut self, atr: &'static [u8]) -> Self {
+        self.atr = atr;
+        self
     }
 
     pub(crate) fn happened(&self) -> Vec<Happened> {
@@ -96,7 +103,7 @@ impl Provider for FakeCard {
 
 impl Channel for FakeCard {
     fn atr(&self) -> &[u8] {
-        &[0x3B]
+        self.atr
     }
 
     fn begin(&mut self, _limit: Duration) -> Result<(), CardFault> {

@@ -14,7 +14,7 @@ use pcsc::{
 use zeroize::{Zeroize, Zeroizing};
 
 use super::fault::fault;
-use crate::channel::{Channel, Ending};
+use crate::channel::{Channel, Control, Ending};
 use crate::fault::CardFault;
 
 /// How long a card that broke off is watched, to tell a removed one from a broken one. The service
@@ -24,6 +24,7 @@ const REMOVAL_WATCH_MILLIS: u64 = 1_200;
 enum Request {
     Begin,
     Transmit(Zeroizing<Vec<u8>>),
+    Control(u32, Zeroizing<Vec<u8>>),
     End(Ending),
 }
 
@@ -145,9 +146,25 @@ impl Channel for Connection {
         answer
     }
 
+    fn control(&mut self, control: Control, data: &[u8], limit: Duration) -> Answer {
+        let code = match control {
+            Control::Features => feature_request(),
+            Control::Code(code) => code,
+        };
+        let data = Zeroizing::new(data.to_vec());
+        self.ask(Request::Control(code, data), limit, CardFault::CardMute)
+    }
+
     fn end(&mut self, ending: Ending) {
         let _ = self.ask(Request::End(ending), ENDING_LIMIT, CardFault::CardMute);
     }
+}
+
+/// The control code of CM_IOCTL_GET_FEATURE_REQUEST, which each system builds in its own way.
+fn feature_request() -> u32 {
+    /// PC/SC part 10, 2.2.
+    const FEATURE_REQUEST: u32 = 3400;
+    u32::try_from(pcsc::ctl_code(FEATURE_REQUEST.into())).unwrap_or(FEATURE_REQUEST)
 }
 
 /// How long the caller waits for the end of a transaction; the thread goes on without it.
@@ -264,6 +281,12 @@ impl Line<'_> {
                         break (Ending::Reset, false);
                     }
                 }
+                Ok(Request::Control(code, data)) => {
+                    let answer = self.control(&transaction, code, &data, &mut buffer);
+                    if answers.send(answer).is_err() {
+                        break (Ending::Reset, false);
+                    }
+                }
                 Ok(Request::Begin) => {
                     if answers.send(Ok(Zeroizing::default())).is_err() {
                         break (Ending::Reset, false);
@@ -302,6 +325,36 @@ impl Line<'_> {
         };
         buffer.zeroize();
         Ok(answer)
+    }
+
+    fn control(
+        &self,
+        transaction: &Transaction<'_>,
+        code: u32,
+        data: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<Zeroizing<Vec<u8>>, CardFault> {
+        match transaction.control(code.into(), data, buffer) {
+            Ok(answer) => Ok(Zeroizing::new(answer.to_vec())),
+            Err(Error::ResetCard) => Err(CardFault::Interrupted),
+            // Drivers refuse what they do not know in many ways; a card that was pulled meanwhile
+            // is told apart by looking.
+            Err(error) => {
+                tracing::debug!(%error, "the reader refused");
+                Err(if self.is_present() {
+                    CardFault::Unsupported
+                } else {
+                    CardFault::Removed
+                })
+            }
+        }
+    }
+
+    fn is_present(&self) -> bool {
+        let mut looks = [Look::new(self.reader, State::UNAWARE)];
+        let looked = self.context.get_status_change(Duration::ZERO, &mut looks);
+        let [look] = &looks;
+        looked.is_ok() && look.event_state().contains(State::PRESENT)
     }
 
     /// A card that is pulled in the middle of a command gives all kinds of errors; the service

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ impl PcscProvider {
 #[derive(Default)]
 struct Service {
     context: Mutex<Option<Context>>,
+    /// How often the service was lost: a new one counts events from nothing again.
+    lost: AtomicU32,
 }
 
 impl Service {
@@ -65,7 +68,12 @@ impl Service {
         Ok(context)
     }
 
+    fn lost(&self) -> u32 {
+        self.lost.load(Ordering::Acquire)
+    }
+
     fn forget(&self) {
+        self.lost.fetch_add(1, Ordering::AcqRel);
         *self.context.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -119,7 +127,9 @@ impl Provider for PcscProvider {
                 Ok(()) | Err(Error::Timeout | Error::UnknownReader) => {}
                 Err(error) => return Err(error),
             }
-            Ok(looks.iter().filter_map(reader_state).collect())
+            let lost = self.looking.lost();
+            let state = |look| reader_state(look, lost);
+            Ok(looks.iter().filter_map(state).collect())
         })
     }
 
@@ -151,7 +161,9 @@ impl Provider for PcscProvider {
                 Ok(()) | Err(Error::Timeout) => {}
                 Err(error) => return Err(error),
             }
-            let now: Readers = looks.iter().skip(1).filter_map(reader_state).collect();
+            let lost = self.looking.lost();
+            let state = |look| reader_state(look, lost);
+            let now: Readers = looks.iter().skip(1).filter_map(state).collect();
             if now != known {
                 return Ok(());
             }
@@ -180,7 +192,7 @@ fn reader_names(context: &Context) -> Result<Vec<CString>, Error> {
     }
 }
 
-fn reader_state(look: &Look) -> Option<ReaderState> {
+fn reader_state(look: &Look, lost: u32) -> Option<ReaderState> {
     let state = look.event_state();
     if state.intersects(State::UNKNOWN | State::IGNORE) {
         return None;
@@ -200,6 +212,6 @@ fn reader_state(look: &Look) -> Option<ReaderState> {
     Some(ReaderState {
         id,
         slotted,
-        events: u64::from(look.event_count()),
+        events: (u64::from(lost) << 32) | u64::from(look.event_count()),
     })
 }
