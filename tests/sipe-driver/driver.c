@@ -154,6 +154,17 @@ static void buddy_off(PurpleBuddy *buddy)
 	event("buddy-off", buddy->name, NULL);
 }
 
+static void buddy_icon(PurpleBuddy *buddy)
+{
+	PurpleBuddyIcon *icon = purple_buddy_get_icon(buddy);
+	size_t size = 0;
+	const guchar *data = icon ? purple_buddy_icon_get_data(icon, &size) : NULL;
+	gchar *digest = data ? g_compute_checksum_for_data(G_CHECKSUM_SHA256, data, size) : g_strdup("");
+
+	event("buddy-icon", buddy->name, digest, icon ? shown(purple_buddy_icon_get_checksum(icon)) : "", NULL);
+	g_free(digest);
+}
+
 static void buddy_added(PurpleBuddy *buddy)
 {
 	event("buddy-added", buddy->name, NULL);
@@ -181,7 +192,45 @@ static void *notify_message(PurpleNotifyMsgType type, const char *title, const c
 	return NULL;
 }
 
-static PurpleNotifyUiOps notify_ops = { .notify_message = notify_message };
+/* What a search of the directory found: one event a row, then the end with the words above the list. */
+static void *notify_searchresults(PurpleConnection *connection, const char *title, const char *first,
+				  const char *second, PurpleNotifySearchResults *results, gpointer data)
+{
+	GList *row;
+
+	for (row = results->rows; row; row = row->next) {
+		GList *cell;
+
+		fputs("found", stdout);
+		for (cell = row->data; cell; cell = cell->next)
+			field(shown(cell->data));
+		putchar('\n');
+	}
+	event("found-end", shown(second), NULL);
+	return NULL;
+}
+
+/* What the client knows of a person: one event for each line that has a label. */
+static void *notify_userinfo(PurpleConnection *connection, const char *who, PurpleNotifyUserInfo *info)
+{
+	GList *each;
+
+	for (each = purple_notify_user_info_get_entries(info); each; each = each->next) {
+		PurpleNotifyUserInfoEntry *entry = each->data;
+		const gchar *label = purple_notify_user_info_entry_get_label(entry);
+
+		if (label)
+			event("info", who, label, shown(purple_notify_user_info_entry_get_value(entry)), NULL);
+	}
+	event("info-end", who, NULL);
+	return NULL;
+}
+
+static PurpleNotifyUiOps notify_ops = {
+	.notify_message = notify_message,
+	.notify_searchresults = notify_searchresults,
+	.notify_userinfo = notify_userinfo,
+};
 
 static void *request_action(const char *title, const char *first, const char *second, int preset,
 			    PurpleAccount *of, const char *who, PurpleConversation *conversation,
@@ -191,7 +240,26 @@ static void *request_action(const char *title, const char *first, const char *se
 	return NULL;
 }
 
-static PurpleRequestUiOps request_ops = { .request_action = request_action };
+/* The form of a search that is being filled in: the field and what to write into it. */
+static const char *form_field, *form_value;
+
+static void *request_fields(const char *title, const char *first, const char *second,
+			    PurpleRequestFields *fields, const char *ok_text, GCallback ok,
+			    const char *cancel_text, GCallback cancel, PurpleAccount *of,
+			    const char *who, PurpleConversation *conversation, void *data)
+{
+	if (form_field && purple_request_fields_exists(fields, form_field)) {
+		purple_request_field_string_set_value(
+			purple_request_fields_get_field(fields, form_field), form_value);
+		((PurpleRequestFieldsCb)ok)(data, fields);
+	}
+	return NULL;
+}
+
+static PurpleRequestUiOps request_ops = {
+	.request_action = request_action,
+	.request_fields = request_fields,
+};
 
 static void asked_to_add(PurpleAccount *to, const char *who, const char *id, const char *alias, const char *text)
 {
@@ -336,6 +404,33 @@ static void command_menu(const char *who, const char *label)
 		event("pressed", label, press(menu, (PurpleBlistNode *)buddy, label) ? "yes" : "no", NULL);
 }
 
+/* Presses "Contact search..." and fills in one field of its form: given, surname, email, sipid, company, country. */
+static void command_search(const char *name, const char *value)
+{
+	PurpleConnection *connection = purple_account_get_connection(account);
+	PurplePlugin *plugin = purple_find_prpl("prpl-sipe");
+	GList *actions, *each;
+
+	if (!connection || !plugin || !PURPLE_PLUGIN_HAS_ACTIONS(plugin))
+		return;
+	form_field = name;
+	form_value = value;
+	actions = PURPLE_PLUGIN_ACTIONS(plugin, connection);
+	for (each = actions; each; each = each->next) {
+		PurplePluginAction *action = each->data;
+
+		if (!action)
+			continue;
+		action->plugin = plugin;
+		action->context = connection;
+		if (action->label && strstr(action->label, "search") && action->callback)
+			action->callback(action);
+		purple_plugin_action_free(action);
+	}
+	g_list_free(actions);
+	form_field = form_value = NULL;
+}
+
 static void command_buddies(void)
 {
 	GSList *buddies = purple_find_buddies(account, NULL);
@@ -396,6 +491,10 @@ static void obey(char **words)
 		purple_privacy_deny_remove(account, one, FALSE);
 	else if (!strcmp(verb, "menu") && one)
 		command_menu(one, two);
+	else if (!strcmp(verb, "search") && two)
+		command_search(one, two);
+	else if (!strcmp(verb, "info") && one && connection)
+		serv_get_info(connection, one);
 	else if (!strcmp(verb, "buddies"))
 		command_buddies();
 	else if (!strcmp(verb, "off"))
@@ -445,6 +544,7 @@ static void connect_signals(void)
 		{ buddies, "buddy-status-changed", PURPLE_CALLBACK(buddy_status) },
 		{ buddies, "buddy-signed-on", PURPLE_CALLBACK(buddy_on) },
 		{ buddies, "buddy-signed-off", PURPLE_CALLBACK(buddy_off) },
+		{ buddies, "buddy-icon-changed", PURPLE_CALLBACK(buddy_icon) },
 		{ buddies, "buddy-added", PURPLE_CALLBACK(buddy_added) },
 		{ buddies, "buddy-removed", PURPLE_CALLBACK(buddy_removed) },
 	};

@@ -102,8 +102,10 @@ pub struct HttpAnswer {
     pub status: u16,
     /// Header lines, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Body.
+    /// Body, when it is a text.
     pub body: String,
+    /// Body, when it is a picture.
+    pub raw: Bytes,
 }
 
 impl HttpAnswer {
@@ -255,11 +257,18 @@ async fn read_answer(
         .await
         .map_err(|_| NetFault::Malformed)?
         .to_bytes();
-    let body = String::from_utf8(body.to_vec()).map_err(|_| NetFault::Malformed)?;
+    let kind = headers.iter().find(|(name, _)| name == "content-type");
+    let is_picture = kind.is_some_and(|(_, kind)| kind.starts_with("image/"));
+    let (text, raw) = if is_picture {
+        (Vec::new(), body)
+    } else {
+        (body.to_vec(), Bytes::new())
+    };
     Ok(HttpAnswer {
         status,
         headers,
-        body,
+        body: String::from_utf8(text).map_err(|_| NetFault::Malformed)?,
+        raw,
     })
 }
 

@@ -8,7 +8,9 @@ use lanyard_sip_auth::InnerTlsError;
 use lanyard_sip_auth::tls12::Connector;
 use lanyard_x509::{Certificate, SoftwareKey};
 use rustls::RootCertStore;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::DefaultTimeProvider;
 use time::OffsetDateTime;
 
@@ -34,6 +36,17 @@ impl Credential {
     #[must_use]
     pub fn not_after(&self) -> OffsetDateTime {
         self.certificate.not_after()
+    }
+
+    /// The certificate for one handshake of TLS.
+    ///
+    /// # Errors
+    /// When the key is of a kind that TLS does not know.
+    pub fn client_certificate(&self) -> Result<Arc<dyn ResolvesClientCert>, rustls::Error> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let chain = vec![self.certificate.to_rustls()];
+        let key = CertifiedKey::from_der(chain, self.key.to_rustls(), &provider)?;
+        Ok(Arc::new(SingleCertAndKey::from(key)))
     }
 
     /// The connector of the handshake inside SIP with the server of this name.
