@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line. Secrets have no place on it: they are asked, or read from a file descriptor.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lanyard_client::{Profile, SignInAddress};
 
@@ -55,12 +57,99 @@ pub enum Verb {
         /// The text; without it, standard input is read.
         text: Vec<String>,
     },
+    /// Let somebody see that you are typing to them.
+    Typing {
+        /// To whom.
+        address: SignInAddress,
+        /// You have stopped.
+        #[arg(long)]
+        stop: bool,
+    },
+    /// Bring somebody into a conversation of several people.
+    Invite {
+        /// Whom.
+        address: SignInAddress,
+        /// Begin a conversation with this person and bring the other into it.
+        #[arg(long, value_name = "ADDRESS", required_unless_present = "conversation")]
+        with: Option<SignInAddress>,
+        /// Bring them into this one, as 'conversations' names it.
+        #[arg(long = "in", value_name = "CONVERSATION", conflicts_with = "with")]
+        conversation: Option<String>,
+    },
+    /// List the conversations of several people.
+    Conversations {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say something in a conversation of several people and wait until it is delivered.
+    Say {
+        /// Which conversation.
+        conversation: String,
+        /// The text; without it, standard input is read.
+        text: Vec<String>,
+    },
+    /// Leave a conversation of several people.
+    Leave {
+        /// Which conversation.
+        conversation: String,
+    },
+    /// Let somebody see nothing of you: you look off line and get no messages from them.
+    Block {
+        /// Whom.
+        address: SignInAddress,
+    },
+    /// Take a block back.
+    Unblock {
+        /// Whom.
+        address: SignInAddress,
+    },
+    /// Decide what somebody may see of you, or list for whom that was decided.
+    Level {
+        /// Whom; without it, everybody for whom it was decided is listed.
+        #[arg(requires = "level")]
+        address: Option<SignInAddress>,
+        /// personal, team, colleague, public or blocked; 'reset' for what everybody of their organisation sees.
+        level: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put the contact list into groups.
+    #[command(subcommand)]
+    Group(Group),
     /// Print events as JSON lines until the session's process ends.
     Watch,
     /// Remove address, settings, history and caches of an account from this computer and list what was removed.
     DeleteSignInInfo {
         /// Whose; without it, the address that was used last.
         address: Option<SignInAddress>,
+    },
+    /// Look for people in your organisation.
+    Find {
+        /// Beginnings of names, addresses, titles or telephone numbers.
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// How many people at most.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+        /// Add the person who was found to your contacts, if it is one.
+        #[arg(long)]
+        add: bool,
+        /// Print JSON.
+        #[arg(long, conflicts_with = "add")]
+        json: bool,
+    },
+    /// Show who somebody is: name, title, e-mail, telephone number, status.
+    Whois {
+        /// Whose card.
+        address: SignInAddress,
+        /// Write the photo to this file.
+        #[arg(long, value_name = "FILE")]
+        photo: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// See and change the contact list.
     #[command(subcommand)]
@@ -70,6 +159,12 @@ pub enum Verb {
     /// Create, enrol and look after smart cards.
     #[command(subcommand)]
     Card(Card),
+    /// Runs one PKCS #11 module for the program that started it.
+    #[command(hide = true, name = "pkcs11-module")]
+    Pkcs11Module {
+        /// The module's file.
+        module: PathBuf,
+    },
     /// The background process. Started by the others.
     #[command(hide = true)]
     Agent,
@@ -92,6 +187,9 @@ pub struct SignIn {
     /// Use the PIN even when only one try is left before the card locks.
     #[arg(long)]
     pub use_last_try: bool,
+    /// Which card, when several fit: its name, its reader, or the beginning of its number.
+    #[arg(long, value_name = "CARD")]
+    pub card: Option<String>,
     /// How long to wait for a card to be inserted.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub card_wait: u64,
@@ -113,10 +211,62 @@ pub enum Contacts {
         /// Your own name for it.
         #[arg(long, default_value = "")]
         name: String,
+        /// The group to put it into.
+        #[arg(long, value_name = "NAME")]
+        group: Option<String>,
     },
     /// Remove a contact.
     Remove {
         /// Address.
+        address: SignInAddress,
+    },
+}
+
+/// `lanyard group`.
+#[derive(Debug, Subcommand)]
+pub enum Group {
+    /// List the groups.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a group.
+    Add {
+        /// Its name.
+        name: String,
+    },
+    /// Give a group another name.
+    Rename {
+        /// Its name.
+        name: String,
+        /// Its new name.
+        to: String,
+    },
+    /// Delete a group; its contacts stay in the list.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+    /// Put a contact into a group as well.
+    AddMember {
+        /// The group.
+        name: String,
+        /// The contact.
+        address: SignInAddress,
+    },
+    /// Take a contact out of a group; it stays in the list.
+    RemoveMember {
+        /// The group.
+        name: String,
+        /// The contact.
+        address: SignInAddress,
+    },
+    /// Put a contact into a group and out of all others.
+    Move {
+        /// The group.
+        name: String,
+        /// The contact.
         address: SignInAddress,
     },
 }
@@ -128,6 +278,12 @@ pub enum Card {
     Create(Create),
     /// List readers, cards, certificates and remaining tries.
     List {
+        /// Also say of each card whether it would be used to sign in, and why not.
+        #[arg(long)]
+        why: bool,
+        /// Whose sign-in is meant with --why; without it, the address that was used last.
+        #[arg(long = "for", value_name = "ADDRESS", requires = "why")]
+        address: Option<SignInAddress>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -138,6 +294,9 @@ pub enum Card {
     ChangePin {
         #[command(flatten)]
         card: Which,
+        /// Type the current and the new PIN on the reader's own keys.
+        #[arg(long, conflicts_with_all = ["pin_fd", "new_pin_fd"])]
+        on_reader: bool,
         /// Use the PIN even when only one try is left before the card locks.
         #[arg(long)]
         use_last_try: bool,

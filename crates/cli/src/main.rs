@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     };
     let result = match verb {
         Verb::Agent => return verbs::agent::run(&arguments.profile),
+        Verb::Pkcs11Module { module } => lanyard_client::cards::serve_pkcs11_module(&module),
         verb => Places::from_env()
             .and_then(|places| verbs::Context::new(places, arguments.profile))
             .and_then(|context| verbs::run(&context, verb)),

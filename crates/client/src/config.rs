@@ -21,7 +21,17 @@ const FILE_VARIABLE: &str = "LANYARD_CLIENT_CONFIG";
 /// Overrides `card_path`.
 const CARD_PATH_VARIABLE: &str = "LANYARD_CARD_PATH";
 /// All keys, for the hint at a typing mistake.
-const KEYS: &[&str] = &["trust_anchors", "resolve", "card_path", "allowed_domains"];
+const KEYS: &[&str] = &[
+    "trust_anchors",
+    "resolve",
+    "card_path",
+    "allowed_domains",
+    "pkcs11_modules",
+    "pin_pad",
+    "card_issuers",
+];
+/// Stands in `pkcs11_modules` for all modules that are registered with p11-kit.
+const REGISTERED: &str = "p11-kit";
 
 /// The client's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +44,24 @@ pub struct ClientConfig {
     pub card_path: CardPath,
     /// Domains besides the address's own that discovery may lead to.
     pub allowed_domains: Vec<String>,
+    /// PKCS #11 modules for cards that are not PIV; the word `p11-kit` stands for all that are registered there.
+    pub pkcs11_modules: Vec<PathBuf>,
+    /// Whether the PIN is typed at the reader.
+    pub pin_pad: PinPadRule,
+    /// The authorities whose cards are used, by their common names; none means that the server alone decides.
+    pub card_issuers: Vec<String>,
+}
+
+/// Whether the PIN is typed at the reader.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PinPadRule {
+    /// Where the reader has keys; the person may type it at the computer as well.
+    #[default]
+    Auto,
+    /// Nowhere else: a reader without keys is of no use.
+    Require,
+    /// Never, although the reader has keys.
+    Never,
 }
 
 /// How cards are reached.
@@ -157,6 +185,25 @@ impl ClientConfig {
                         .map(|domain| domain.to_ascii_lowercase())
                         .collect();
                 }
+                "pkcs11_modules" => {
+                    let expected = "must be a list of file names, or hold the word p11-kit";
+                    let paths = texts(value).ok_or(value_error("pkcs11_modules", expected))?;
+                    config.pkcs11_modules = modules(&paths, base);
+                }
+                "pin_pad" => {
+                    config.pin_pad = match value.as_str() {
+                        Some("auto") => PinPadRule::Auto,
+                        Some("require") => PinPadRule::Require,
+                        Some("never") => PinPadRule::Never,
+                        _ => return Err(value_error("pin_pad", "must be auto, require or never")),
+                    };
+                }
+                "card_issuers" => {
+                    config.card_issuers = texts(value).ok_or(value_error(
+                        "card_issuers",
+                        "must be a list of the names of authorities",
+                    ))?;
+                }
                 _ => return Err(unknown_key(key)),
             }
         }
@@ -197,6 +244,23 @@ fn texts(value: &toml::Value) -> Option<Vec<String>> {
         .iter()
         .map(|item| item.as_str().map(ToOwned::to_owned))
         .collect()
+}
+
+/// The files that a list of modules means, each once.
+fn modules(words: &[String], base: &Path) -> Vec<PathBuf> {
+    let mut modules: Vec<PathBuf> = Vec::new();
+    for word in words {
+        let meant = match word.as_str() {
+            REGISTERED => lanyard_card::registered_modules(),
+            path => vec![base.join(path)],
+        };
+        for module in meant {
+            if !modules.contains(&module) {
+                modules.push(module);
+            }
+        }
+    }
+    modules
 }
 
 fn value_error(key: &'static str, expected: &'static str) -> ConfigError {
@@ -256,7 +320,9 @@ mod tests {
         let config = parse(
             "trust_anchors = ['root.pem', '/abs/root.pem']\n\
              resolve = ['Lync.contoso.test:443=127.0.0.1:8443', 'x:1=[::1]:2']\n\
-             card_path = 'socket'\nallowed_domains = ['Fabrikam.test']\n",
+             card_path = 'socket'\nallowed_domains = ['Fabrikam.test']\n\
+             pkcs11_modules = ['own.so', '/usr/lib/one.so', 'own.so']\npin_pad = 'require'\n\
+             card_issuers = ['Contoso Issuing CA']\n",
         )
         .unwrap();
         assert_eq!(config.trust_anchors[0], Path::new("/etc/lanyard/root.pem"));
@@ -266,6 +332,10 @@ mod tests {
         assert_eq!(config.resolved("lync.contoso.test", 444), None);
         assert_eq!(config.card_path, CardPath::Socket);
         assert_eq!(config.allowed_domains, ["fabrikam.test"]);
+        let modules = ["/etc/lanyard/own.so", "/usr/lib/one.so"].map(PathBuf::from);
+        assert_eq!(config.pkcs11_modules, modules);
+        assert_eq!(config.pin_pad, PinPadRule::Require);
+        assert_eq!(config.card_issuers, ["Contoso Issuing CA"]);
     }
 
     #[test]

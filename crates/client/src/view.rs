@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::address::SignInAddress;
+use crate::people::PersonView;
 use crate::problem::Problem;
 
 /// Everything about the session except contacts and messages.
@@ -57,8 +58,12 @@ pub enum Stage {
     ContactingServer,
     /// No fitting card yet.
     InsertCard(InsertCard),
+    /// Several cards fit: the person says which.
+    ChooseCard(ChooseCard),
     /// A PIN is needed.
     EnterPin(EnterPin),
+    /// The reader waits for the PIN to be typed on its keys.
+    TypeOnReader(CardLabel),
     /// A password is needed: this person's policy offers that way, and no card of theirs is there.
     EnterPassword(EnterPassword),
     /// The card still has its transport PIN: the person chooses a new one, once.
@@ -96,7 +101,9 @@ impl Stage {
             Self::FindingServer => "Finding your server…",
             Self::ContactingServer => "Contacting server…",
             Self::InsertCard(_) => "Insert your smart card",
+            Self::ChooseCard(_) => "Choose a card",
             Self::EnterPin(_) => "Waiting for your PIN",
+            Self::TypeOnReader(_) => "Type the PIN on the reader",
             Self::EnterPassword(_) => "Waiting for your password",
             Self::ChangePin(_) => "Waiting for your new PIN",
             Self::SigningIn => "Signing in…",
@@ -127,11 +134,46 @@ pub struct LeftOut {
     pub reason: Problem,
 }
 
+/// The choice among several cards that fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChooseCard {
+    /// The cards; they are counted from one.
+    pub cards: Vec<CardChoice>,
+}
+
+/// One card that fits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardChoice {
+    /// Which card.
+    pub card: CardLabel,
+    /// Its number in hexadecimal digits, where it has one.
+    pub number: Option<String>,
+    /// Until when its certificate holds.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub not_after: Option<OffsetDateTime>,
+}
+
+/// Whether the PIN can be typed on the reader's own keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PadUse {
+    /// It is typed at the computer.
+    #[default]
+    None,
+    /// It can be typed on the reader, or at the computer.
+    Offered,
+    /// It must be typed on the reader.
+    Required,
+}
+
 /// The PIN prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnterPin {
     /// Which card's PIN.
     pub card: CardLabel,
+    /// Whether it is typed on the reader.
+    #[serde(default)]
+    pub pad: PadUse,
     /// Tries that are left, where the card tells.
     pub tries_left: Option<u8>,
     /// Only one try is left: it is used only with the person's consent.
@@ -161,7 +203,12 @@ impl Stage {
     pub fn asks(&self) -> bool {
         matches!(
             self,
-            Self::InsertCard(_) | Self::EnterPin(_) | Self::EnterPassword(_) | Self::ChangePin(_)
+            Self::InsertCard(_)
+                | Self::ChooseCard(_)
+                | Self::EnterPin(_)
+                | Self::TypeOnReader(_)
+                | Self::EnterPassword(_)
+                | Self::ChangePin(_)
         )
     }
 }
@@ -243,6 +290,12 @@ impl Availability {
         Self::BeRightBack,
         Self::Away,
     ];
+
+    /// Whether a message would reach the person now.
+    #[must_use]
+    pub fn is_reachable(self) -> bool {
+        !matches!(self, Self::Offline | Self::Unknown)
+    }
 
     /// The words people read.
     #[must_use]
@@ -339,9 +392,103 @@ pub struct ContactView {
     /// Names of the groups it stands in.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// What this person may see of the own presence, where that was decided for this person alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<AccessLevel>,
     /// Messages that were not shown yet.
     #[serde(default)]
     pub unread: u32,
+}
+
+/// What somebody may see of a person's presence ([MS-PRES] containers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessLevel {
+    /// Everything.
+    Personal,
+    /// What the team sees.
+    Team,
+    /// What colleagues see; everybody of the organisation without another decision.
+    Colleague,
+    /// Name and availability alone.
+    Public,
+    /// Nothing: looks off line.
+    Blocked,
+}
+
+impl AccessLevel {
+    /// Every level, most open first.
+    pub const ALL: [Self; 5] = [
+        Self::Personal,
+        Self::Team,
+        Self::Colleague,
+        Self::Public,
+        Self::Blocked,
+    ];
+
+    /// The word as it is typed, printed and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Personal => "personal",
+            Self::Team => "team",
+            Self::Colleague => "colleague",
+            Self::Public => "public",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    /// Reads what a person types: the word or its first letters.
+    #[must_use]
+    pub fn from_typed(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase();
+        let mut fitting = Self::ALL
+            .into_iter()
+            .filter(|level| !text.is_empty() && level.word().starts_with(&text));
+        fitting.next().filter(|_| fitting.next().is_none())
+    }
+
+    /// The container whose members are at this level.
+    #[must_use]
+    pub fn container(self) -> u32 {
+        match self {
+            Self::Personal => 400,
+            Self::Team => 300,
+            Self::Colleague => 200,
+            Self::Public => 100,
+            Self::Blocked => 32_000,
+        }
+    }
+}
+
+/// A person and what they may see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelView {
+    /// Whom it was decided for.
+    pub address: SignInAddress,
+    /// What was decided.
+    pub level: AccessLevel,
+}
+
+/// A conversation of several people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationView {
+    /// Names it as long as it lasts.
+    pub id: String,
+    /// Everybody but the person of this session, in order of display.
+    pub members: Vec<MemberView>,
+    /// It is over: nothing can be said there any more.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// Somebody in a conversation of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// Address.
+    pub address: SignInAddress,
+    /// The best name that is known.
+    pub name: String,
 }
 
 /// One message of a conversation.
@@ -349,8 +496,11 @@ pub struct ContactView {
 pub struct MessageView {
     /// Unique on this computer.
     pub id: String,
-    /// The other person.
+    /// The other person; in a conversation of several, who wrote it.
     pub with: SignInAddress,
+    /// Which conversation of several people it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
     /// The best name that is known for the other person; empty in records of earlier versions.
     #[serde(default)]
     pub name: String,
@@ -393,11 +543,18 @@ pub enum Event {
     Contacts {
         /// All contacts, sorted for display.
         contacts: Vec<ContactView>,
+        /// All groups by name, empty ones as well.
+        #[serde(default)]
+        groups: Vec<String>,
     },
     /// One contact changed.
     Contact(ContactView),
+    /// The contact card of somebody says something else than before.
+    Person(PersonView),
     /// A message came, went, or changed its delivery state.
     Message(MessageView),
+    /// A conversation of several people began, changed or ended.
+    Conversation(ConversationView),
     /// Somebody types, or stopped.
     Typing {
         /// Who.
@@ -439,6 +596,16 @@ mod tests {
         assert_eq!(Availability::from_typed("aw"), Some(Availability::Away));
         assert_eq!(Availability::from_typed(""), None);
         assert_eq!(Availability::from_typed("offline"), None);
+    }
+
+    #[test]
+    fn levels_are_read_by_their_first_letters_where_these_are_clear() {
+        for level in AccessLevel::ALL {
+            assert_eq!(AccessLevel::from_typed(level.word()), Some(level));
+        }
+        assert_eq!(AccessLevel::from_typed("PERS"), Some(AccessLevel::Personal));
+        assert_eq!(AccessLevel::from_typed("p"), None);
+        assert_eq!(AccessLevel::from_typed(""), None);
     }
 
     #[test]

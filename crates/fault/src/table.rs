@@ -61,6 +61,18 @@ faults! {
     CardChoiceNeeded = 1238, "There are several cards.", "Say which one with --card; 'lanyard card list' shows their names.";
     CardNotVirtual = 1239, "This is no virtual card of this computer.", "Only virtual cards can be destroyed.";
     CardAlreadyEnrolled = 1240, "This card already holds a certificate.", "Use --overwrite to replace its key and certificate.";
+    // 1270: readers with keys, cards behind PKCS #11 modules, the choice among cards.
+    PadMissing = 1270, "This reader has no keys to type a PIN on.", "Type the PIN at the computer, or use a reader with a PIN pad.";
+    PadRequired = 1271, "Your organisation wants the PIN typed on the reader, and not at the computer.", "Use a reader with a PIN pad and type the PIN there.";
+    PadCancelled = 1272, "The PIN entry on the reader was cancelled.", "Try again and type the PIN on the reader.";
+    PadTimedOut = 1273, "No PIN was typed on the reader in time.", "Try again and type the PIN on the reader.";
+    PadMismatch = 1274, "The two new PINs typed on the reader differ.", "Try again and type the same new PIN twice.";
+    Pkcs11ModuleUnusable = 1275, "A PKCS #11 module cannot be used.", "Check 'pkcs11_modules' in client.toml, or tell your help desk.";
+    Pkcs11ModuleMute = 1276, "A PKCS #11 module does not answer.", "Take the card out, insert it again and try once more; otherwise tell your help desk.";
+    TokenPinFormat = 1277, "This is no PIN of this card.", "Type the PIN that came with the card.";
+    CardKeyMissing = 1278, "The card holds a certificate without its key.", "Enrol the card again, or use another card.";
+    CardKeyKind = 1279, "The kind of key on this card cannot be used.", "Use a card with an RSA-2048, P-256 or P-384 key.";
+    CardOfOtherOrganisation = 1280, "This card was issued by another organisation.", "Use the card of your own organisation.";
     // 1300: sign-in, federation, tickets, policy.
     SignInRefused = 1301, "The server refused the sign-in.", "Tell your help desk the code.";
     CardCertificateRevoked = 1302, "This card was reported lost or its certificate was revoked.", "Ask your help desk for a new card.";
@@ -112,6 +124,11 @@ faults! {
     CardUnknown = 1456, "You have no such card.", "See your cards with 'lanyard my-cards list'.";
     CardExpiresSoon = 1457, "The certificate on your card ends soon.", "Renew it now: 'lanyard card renew'.";
     RenewalDoubtful = 1458, "The renewal was begun but not finished.", "Try again: the old certificate is still good.";
+    KeyAssuranceDemanded = 1470, "Your organisation demands a proof of where the key of a card lives, and this card gives none that counts.", "Use a virtual card in the TPM, or a card whose maker your organisation has added; your help desk knows which.";
+    AttestationMalformed = 1471, "What the computer says about where the key lives cannot be read.", "Update Lanyard on this computer; otherwise tell your help desk the code.";
+    AttestationLate = 1472, "The proof of where the key lives came too late, or twice.", "Enrol again.";
+    AttestationKeys = 1473, "The TPM of this computer shows keys that are not known here.", "Tell your help desk the code: the server cannot work with this TPM.";
+    AttestationRefused = 1474, "The proof of where the key lives does not hold.", "Enrol again on the computer that holds the key; otherwise tell your help desk the code.";
     // 1500: session and registration.
     SessionEndedCardRevoked = 1501, "Your session was ended because your card was reported lost or revoked.", "Ask your help desk for a new card.";
     SessionEndedAccountDisabled = 1502, "Your session was ended because your account was disabled.", "Ask your help desk.";

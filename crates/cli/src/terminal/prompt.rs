@@ -3,7 +3,7 @@
 
 use lanyard_client::view::Stage;
 
-use super::session::{Mode, Terminal};
+use super::session::{Mode, Partner, Terminal};
 
 impl Terminal {
     pub(super) fn prompt(&mut self) {
@@ -21,6 +21,15 @@ impl Terminal {
             }
             Mode::Insert => {
                 let plain = "Press Enter when the card is detected, Ctrl-C to cancel. ".to_owned();
+                (style.quiet(&plain), plain)
+            }
+            Mode::Choose => {
+                let plain = "Number of the card: ".to_owned();
+                (style.strong(&plain), plain)
+            }
+            Mode::Pad { .. } => {
+                let plain =
+                    "Press Enter to type the PIN on the reader, Ctrl-C to cancel. ".to_owned();
                 (style.quiet(&plain), plain)
             }
             Mode::Pin { .. } => {
@@ -61,7 +70,8 @@ impl Terminal {
             _ => style.badge(own),
         };
         let partner = match &self.partner {
-            Some(partner) => format!("to {}", self.name(partner)),
+            Some(Partner::Person(partner)) => format!("to {}", self.name(partner)),
+            Some(Partner::Conversation(id)) => format!("with {}", self.names_in(id)),
             None => own.words().to_owned(),
         };
         let plain = format!("{typing}● {partner} ❯ ");

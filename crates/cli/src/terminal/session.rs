@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use lanyard_client::agent::protocol::{Intent, ReplyBody};
 use lanyard_client::face::Face;
 use lanyard_client::view::{
-    Availability, ContactView, Delivery, Event, MessageView, SessionView, Stage,
+    Availability, ContactView, ConversationView, Delivery, Event, MessageView, PadUse, SessionView,
+    Stage,
 };
 use lanyard_client::{Fault, Problem, SignInAddress};
 use zeroize::Zeroizing;
@@ -21,8 +22,10 @@ use super::screen::Screen;
 use super::words;
 use crate::verbs::Context;
 
-/// Somebody counts as typing for so long after the last key, in seconds.
-pub(super) const TYPING_SECS: u64 = 5;
+/// While the person goes on typing the agent is told after so long again, in seconds; it decides what goes out.
+pub(super) const TYPING_TOLD_SECS: u64 = 2;
+/// Somebody else counts as typing for so long when nothing more is heard, in seconds.
+const TYPING_SHOWN_SECS: u64 = 15;
 /// How often the clock is looked at, in milliseconds.
 const TICK_MS: u64 = 250;
 
@@ -41,6 +44,8 @@ pub struct Options {
     pub use_last_try: bool,
     /// How long to wait for a card, in seconds.
     pub card_wait: u64,
+    /// Which card, when several fit.
+    pub card: Option<String>,
 }
 
 /// What the loop hears.
@@ -50,6 +55,8 @@ pub(super) enum Ui {
     End,
     Event(Option<Event>),
     Failed(Problem),
+    /// It was done.
+    Told(String),
     Replied(ReplyBody),
 }
 
@@ -58,9 +65,19 @@ pub(super) enum Mode {
     Idle,
     Working,
     Insert,
+    /// The number of one of several cards.
+    Choose,
     Password,
-    Pin { last_try: bool },
-    NewPin { first: Option<Zeroizing<String>> },
+    /// The person is asked to go on at the reader's keys.
+    Pad {
+        last_try: bool,
+    },
+    Pin {
+        last_try: bool,
+    },
+    NewPin {
+        first: Option<Zeroizing<String>>,
+    },
     Talk,
 }
 
@@ -73,7 +90,13 @@ pub(super) struct Terminal {
     pub(super) mode: Mode,
     pub(super) view: SessionView,
     pub(super) contacts: HashMap<SignInAddress, ContactView>,
-    pub(super) partner: Option<SignInAddress>,
+    /// Who was found last, by number.
+    pub(super) found: Vec<SignInAddress>,
+    /// All groups by name.
+    pub(super) groups: Vec<String>,
+    pub(super) partner: Option<Partner>,
+    /// Conversations of several people, in the order of their numbers. Ended ones keep their place.
+    pub(super) conversations: Vec<ConversationView>,
     pub(super) printed: HashSet<String>,
     pub(super) typing: Option<(SignInAddress, Instant)>,
     pub(super) told_typing: Option<Instant>,
@@ -81,6 +104,15 @@ pub(super) struct Terminal {
     /// Signed in at least once, or attached to a session: leaving is no failure.
     pub(super) was_in: bool,
     pub(super) signing_out: bool,
+}
+
+/// Where what is typed goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Partner {
+    /// To one person.
+    Person(SignInAddress),
+    /// Into the conversation of several with this id.
+    Conversation(String),
 }
 
 /// How the loop ends.
@@ -132,7 +164,10 @@ pub fn open(context: &Context, options: Options, start: bool) -> Result<(), Prob
         mode: Mode::Working,
         view: SessionView::idle(None),
         contacts: HashMap::new(),
+        found: Vec::new(),
+        groups: Vec::new(),
         partner: None,
+        conversations: Vec::new(),
         printed: HashSet::new(),
         typing: None,
         told_typing: None,
@@ -162,6 +197,11 @@ impl Terminal {
                 Ok(Ui::Event(None)) => Some(Leave::With(Problem::new(Fault::AgentUnreachable))),
                 Ok(Ui::Failed(problem)) => {
                     let text = self.screen.style.bad(&problem.to_string());
+                    self.screen.line(&text);
+                    None
+                }
+                Ok(Ui::Told(words)) => {
+                    let text = self.screen.style.quiet(&words);
                     self.screen.line(&text);
                     None
                 }
@@ -206,16 +246,20 @@ impl Terminal {
     fn event(&mut self, event: Event) -> Option<Leave> {
         match event {
             Event::Session(view) => return self.session(view),
-            Event::Contacts { contacts } => {
+            Event::Contacts { contacts, groups } => {
+                self.groups = groups;
                 self.contacts = contacts
                     .into_iter()
                     .map(|one| (one.address.clone(), one))
                     .collect();
             }
             Event::Contact(contact) => self.contact(contact),
+            // A card that changed is shown when it is asked for.
+            Event::Person(_) => {}
             Event::Message(message) => self.message(&message),
+            Event::Conversation(view) => self.conversation(view),
             Event::Typing { with, on } => {
-                let until = Instant::now() + Duration::from_secs(TYPING_SECS * 2);
+                let until = Instant::now() + Duration::from_secs(TYPING_SHOWN_SECS);
                 self.typing = on.then_some((with, until));
             }
             Event::Notice { text } => {
@@ -249,6 +293,15 @@ impl Terminal {
             }
         }
         match self.view.stage.clone() {
+            Stage::ChooseCard(choice) => self.ask_card(&choice),
+            Stage::EnterPin(enter)
+                if enter.pad != PadUse::None && self.options.pin_fd.is_none() =>
+            {
+                if before.stage == self.view.stage {
+                    return None;
+                }
+                self.ask_at_reader(&enter)
+            }
             Stage::EnterPin(enter) => self.ask_pin(enter.last_try, enter.miss),
             Stage::EnterPassword(enter) => self.ask_password(enter.miss),
             Stage::ChangePin(change) => self.ask_new_pin(change.refused),
@@ -296,6 +349,7 @@ impl Terminal {
         }
         self.editor.set_secret(false);
         self.partner = None;
+        self.conversations.clear();
         self.contacts.clear();
         self.insert_since = None;
         if let Some(problem) = self.view.problem.clone() {
@@ -331,15 +385,18 @@ impl Terminal {
     }
 
     pub(super) fn message(&mut self, message: &MessageView) {
-        let name = self.name_in(message);
+        let who = self.who_to_whom(message);
         if self.printed.insert(message.id.clone()) {
             if !message.mine {
                 self.typing = None;
                 if self.partner.is_none() {
-                    self.partner = Some(message.with.clone());
+                    self.partner = Some(match &message.conversation {
+                        Some(id) => Partner::Conversation(id.clone()),
+                        None => Partner::Person(message.with.clone()),
+                    });
                 }
             }
-            for line in words::message(message, &name, self.screen.style) {
+            for line in words::message(message, &who, self.screen.style) {
                 self.screen.line(&line);
             }
         } else if let Delivery::NotDelivered { reason } = &message.delivery {

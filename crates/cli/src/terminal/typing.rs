@@ -4,13 +4,13 @@
 use std::time::Instant;
 
 use lanyard_client::agent::protocol::{Intent, ReplyBody, SecretKind};
-use lanyard_client::view::{Availability, ContactView};
+use lanyard_client::view::{AccessLevel, Availability, ContactView};
 use lanyard_client::{Fault, Problem, SignInAddress};
 use zeroize::Zeroizing;
 
 use super::commands::Command;
 use super::editor::Typed;
-use super::session::{Leave, Mode, TYPING_SECS, Terminal, Ui};
+use super::session::{Leave, Mode, Partner, TYPING_TOLD_SECS, Terminal, Ui};
 use super::words;
 use crate::output;
 
@@ -39,14 +39,21 @@ impl Terminal {
 
     /// The other side sees that something is being typed, once in a while.
     pub(super) fn typed(&mut self) {
-        let (Mode::Talk, Some(partner)) = (&self.mode, &self.partner) else {
+        let (Mode::Talk, Some(Partner::Person(partner))) = (&self.mode, &self.partner) else {
             return;
         };
+        let to = partner.clone();
+        if self.editor.is_empty() {
+            // Thought better of it.
+            if self.told_typing.take().is_some() {
+                self.face.post(Intent::Typing { to, on: false }, |_| {});
+            }
+            return;
+        }
         let due = self
             .told_typing
-            .is_none_or(|at| at.elapsed().as_secs() >= TYPING_SECS);
-        if due && !self.editor.is_empty() && !self.editor.is_command() {
-            let to = partner.clone();
+            .is_none_or(|at| at.elapsed().as_secs() >= TYPING_TOLD_SECS);
+        if due && !self.editor.is_command() {
             self.told_typing = Some(Instant::now());
             self.face.post(Intent::Typing { to, on: true }, |_| {});
         }
@@ -55,6 +62,7 @@ impl Terminal {
     pub(super) fn interrupt(&mut self) -> Option<Leave> {
         if !self.editor.is_empty() {
             self.editor.wipe();
+            self.typed();
             return None;
         }
         match self.mode {
@@ -105,6 +113,19 @@ impl Terminal {
                 }
                 // The warning stands right above: typing once more is the consent.
                 self.hand_over(SecretKind::Pin, line, last_try)
+            }
+            Mode::Choose => {
+                self.screen.take_back();
+                self.mode = Mode::Choose;
+                if let Ok(number) = line.trim().parse() {
+                    self.post(Intent::ChooseCard { number });
+                }
+                None
+            }
+            Mode::Pad { last_try } => {
+                self.screen.take_back();
+                self.post(Intent::UsePad { last_try });
+                None
             }
             Mode::Password => {
                 self.screen.take_back();
@@ -192,24 +213,33 @@ impl Terminal {
         match Command::parse(line) {
             Command::Nothing => {}
             Command::Say(text) => match self.partner.clone() {
-                Some(to) => self.send(to, text),
+                Some(Partner::Person(to)) => self.send(to, text),
+                Some(Partner::Conversation(id)) => self.say_in(id, text),
                 None => self.say("Say to whom: /to WHO, or /msg WHO TEXT."),
             },
             Command::Message { to, text } => {
                 if let Some(to) = self.who(to) {
-                    self.partner = Some(to.clone());
+                    self.talk_to(Partner::Person(to.clone()));
                     self.send(to, text);
                 }
             }
             Command::To(who) => {
-                if let Some(who) = self.who(who) {
-                    self.partner = Some(who);
+                if let Some(partner) = self.partner_of(who) {
+                    self.talk_to(partner);
                 }
             }
+            Command::Invite(who) => self.invite(who),
+            Command::Leave => self.leave(),
+            Command::Members => self.show_who(),
+            Command::Conversations => self.show_conversations(),
+            Command::Groups => self.show_groups(),
+            Command::Group(change) => self.change_groups(change),
+            Command::Level { who, level } => self.set_level(who, level),
+            Command::Block(who) => self.set_level(who, AccessLevel::Blocked.word()),
+            Command::Unblock(who) => self.unblock(who),
             Command::Contacts => {
-                let mut contacts: Vec<ContactView> = self.contacts.values().cloned().collect();
-                contacts.sort_by_key(|one| (one.name.to_lowercase(), one.address.clone()));
-                for line in output::contact_lines(&contacts, self.screen.style) {
+                let contacts: Vec<ContactView> = self.contacts.values().cloned().collect();
+                for line in output::contact_lines(&contacts, &self.groups, self.screen.style) {
                     self.screen.line(&line);
                 }
             }
@@ -231,11 +261,21 @@ impl Terminal {
                 automatic: false,
                 note: Some(text.to_owned()),
             }),
-            Command::Add(address) => match address.parse() {
+            Command::Find(words) => self.post(Intent::Find {
+                words: words.to_owned(),
+                limit: None,
+            }),
+            Command::Who(who) => {
+                if let Some(address) = self.who(who) {
+                    self.post(Intent::Person { address });
+                }
+            }
+            Command::Add { address, group } => match self.found_or_typed(address) {
                 Ok(address) => {
                     self.post(Intent::AddContact {
                         address,
                         name: String::new(),
+                        group: Some(group.to_owned()).filter(|group| !group.is_empty()),
                     });
                 }
                 Err(_) => self.say(&Problem::new(Fault::AddressMalformed).to_string()),
@@ -245,6 +285,7 @@ impl Terminal {
                     self.post(Intent::RemoveContact { address });
                 }
             }
+            Command::History("") => self.show_history(),
             Command::History(who) => {
                 if let Some(with) = self.who(who) {
                     self.post(Intent::History { with });
@@ -305,14 +346,18 @@ impl Terminal {
     pub(super) fn replied(&mut self, body: ReplyBody) -> Option<Leave> {
         if let Some(messages) = &body.messages {
             for message in messages {
-                let name = self.name_in(message);
-                for line in words::message(message, &name, self.screen.style) {
+                let who = self.who_to_whom(message);
+                for line in words::message(message, &who, self.screen.style) {
                     self.screen.line(&line);
                 }
             }
             if messages.is_empty() {
                 self.say("No messages yet.");
             }
+        }
+        self.people_replied(&body);
+        if let Some(conversation) = body.conversations.as_ref().and_then(|all| all.first()) {
+            self.talk_to(Partner::Conversation(conversation.id.clone()));
         }
         if let Some(forgotten) = body.forgotten {
             self.screen.line("Removed from this computer:");

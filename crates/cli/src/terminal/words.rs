@@ -3,7 +3,7 @@
 
 use lanyard_client::Problem;
 use lanyard_client::view::{
-    ChangePin, Delivery, EnterPin, InsertCard, MessageView, SessionView, Stage,
+    ChangePin, ChooseCard, Delivery, EnterPin, InsertCard, MessageView, SessionView, Stage,
 };
 
 use super::commands::COMMANDS;
@@ -12,13 +12,14 @@ use crate::output::{self, Style};
 /// The indentation of everything below a message's first line.
 const INDENT: &str = "       ";
 
-/// A message as lines.
-pub fn message(message: &MessageView, name: &str, style: Style) -> Vec<String> {
+/// A message as lines; `who` says who wrote it to whom.
+pub fn message(message: &MessageView, who: &str, style: Style) -> Vec<String> {
     let time = style.quiet(&output::clock(message.at));
+    let who = output::printable(who);
     let who = if message.mine {
-        style.own(&format!("you → {name}"))
+        style.own(&who)
     } else {
-        style.other(name)
+        style.other(&who)
     };
     let mut lines = Vec::new();
     for (place, line) in printable_lines(&message.text).enumerate() {
@@ -60,7 +61,12 @@ pub fn stage(view: &SessionView, style: Style) -> Vec<String> {
             vec![style.quiet(view.stage.words())]
         }
         Stage::InsertCard(insert) => insert_card(insert, style),
+        Stage::ChooseCard(choice) => choose_card(choice, style),
         Stage::EnterPin(enter) => enter_pin(enter, style),
+        Stage::TypeOnReader(card) => {
+            let words = format!("Type the PIN of {card} on the reader.");
+            vec![style.strong(&words)]
+        }
         Stage::EnterPassword(enter) => {
             let why = enter.why.iter().map(|why| style.warn(why));
             let miss = enter.miss.iter().map(|miss| style.bad(&miss.to_string()));
@@ -100,6 +106,21 @@ fn insert_card(insert: &InsertCard, style: Style) -> Vec<String> {
         ));
     }
     lines.push(style.quiet(&format!("  Reader: {}", insert.readers.join(", "))));
+    lines
+}
+
+fn choose_card(choice: &ChooseCard, style: Style) -> Vec<String> {
+    let mut lines = vec![style.strong("Several cards fit. Which one shall it be?")];
+    for (number, one) in (1..).zip(&choice.cards) {
+        let until = one
+            .not_after
+            .map(|until| format!(", until {}", until.date()));
+        lines.push(format!(
+            "  {number}. {}{}",
+            one.card,
+            until.unwrap_or_default()
+        ));
+    }
     lines
 }
 
@@ -148,7 +169,7 @@ pub fn help(style: Style) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use lanyard_client::Fault;
-    use lanyard_client::view::CardLabel;
+    use lanyard_client::view::{CardChoice, CardLabel, PadUse};
     use time::macros::datetime;
 
     use super::*;
@@ -194,10 +215,29 @@ mod tests {
                     ..InsertCard::default()
                 }),
             ),
+            ("at the reader", Stage::TypeOnReader(card())),
+            (
+                "several",
+                Stage::ChooseCard(ChooseCard {
+                    cards: vec![
+                        CardChoice {
+                            card: card(),
+                            number: None,
+                            not_after: Some(time::macros::datetime!(2027-11-22 12:00 UTC)),
+                        },
+                        CardChoice {
+                            card: card(),
+                            number: None,
+                            not_after: None,
+                        },
+                    ],
+                }),
+            ),
             (
                 "second try",
                 Stage::EnterPin(EnterPin {
                     card: card(),
+                    pad: PadUse::None,
                     tries_left: Some(1),
                     last_try: true,
                     miss: Some(
@@ -221,6 +261,7 @@ mod tests {
         let mut said = MessageView {
             id: "1".into(),
             with: "bob@contoso.test".parse().unwrap(),
+            conversation: None,
             name: "Bob Bauer".into(),
             mine: false,
             text: "Grüße 🏯\nsecond line\u{1b}[2J".into(),
@@ -234,7 +275,7 @@ mod tests {
             reason: Problem::new(Fault::MessageNotDelivered)
                 .with_detail("Bob Bauer is unavailable or offline."),
         };
-        show("not delivered", message(&said, "Bob Bauer", PLAIN));
+        show("not delivered", message(&said, "you → Bob Bauer", PLAIN));
         show("help", help(PLAIN));
         insta::assert_snapshot!(text);
     }

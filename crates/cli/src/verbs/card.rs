@@ -5,8 +5,10 @@ use lanyard_client::cards::{
     self, AdminKeyChoice, CardChange, CardListing, CardView, CreateCard, PinChoice,
     PukChoice as Puk, Purpose, ReaderView,
 };
+use lanyard_client::config::PinPadRule;
+use lanyard_client::files::AccountFiles;
 use lanyard_client::session::Now;
-use lanyard_client::{Fault, Problem};
+use lanyard_client::{Fault, Problem, SignInAddress};
 use zeroize::Zeroizing;
 
 use super::{Context, enrol};
@@ -18,14 +20,26 @@ use crate::secrets;
 pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
     match verb {
         Card::Create(options) => create(context, &options),
-        Card::List { json } => list(context, json),
+        Card::List { why, address, json } => list(context, why, address, json),
         Card::Enrol(options) => enrol::run(context, options),
         Card::ChangePin {
             card,
+            on_reader,
             use_last_try,
             pin_fd,
             new_pin_fd,
         } => with_card(context, &card, |card| {
+            let must = context.config.pin_pad == PinPadRule::Require;
+            if on_reader {
+                output::line("Type the current PIN on the reader, and the new one twice.");
+                cards::change_pin_on_reader(card, use_last_try)?;
+                output::line("The PIN is changed.");
+                return Ok(());
+            }
+            if must {
+                return Err(Problem::new(Fault::PadRequired)
+                    .with_detail("Use 'lanyard card change-pin --on-reader'."));
+            }
             let old = secrets::take(pin_fd, "Current PIN")?;
             let check = |new: &_| cards::check_new_pin(new, Some(&old));
             let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)", check)?;
@@ -131,14 +145,41 @@ fn create(context: &Context, options: &Create) -> Result<(), Problem> {
     Ok(())
 }
 
-fn listing(context: &Context) -> Result<CardListing, Problem> {
+fn listing(context: &Context, why: Option<&SignInAddress>) -> Result<CardListing, Problem> {
     let reached = cards::open(&context.config, &context.places);
     let wall = Now::from_system().wall;
-    cards::list(&context.places, &context.config, &reached, wall)
+    let remembered = why.map(|address| remembered(context, address));
+    let asked = why.zip(remembered.as_ref());
+    cards::list_for(&context.places, &context.config, &reached, wall, asked)
 }
 
-fn list(context: &Context, json: bool) -> Result<(), Problem> {
-    let listing = listing(context)?;
+/// What the sign-in of this address would go by.
+fn remembered(context: &Context, address: &SignInAddress) -> cards::Remembered {
+    let settings = AccountFiles::new(&context.places, &context.profile, address).settings();
+    cards::Remembered {
+        last_card: settings.last_card,
+        refused: settings.refused,
+        issuers: context.config.card_issuers.clone(),
+        pin_pad: context.config.pin_pad,
+    }
+}
+
+fn list(
+    context: &Context,
+    why: bool,
+    address: Option<SignInAddress>,
+    json: bool,
+) -> Result<(), Problem> {
+    let last = || AccountFiles::last_account(&context.places, &context.profile);
+    let asked = match address.or_else(last) {
+        Some(address) if why => Some(address),
+        None if why => {
+            let detail = "None was used yet: say which with --for ADDRESS.";
+            return Err(Problem::new(Fault::AddressMalformed).with_detail(detail));
+        }
+        _ => None,
+    };
+    let listing = listing(context, asked.as_ref())?;
     if json {
         output::json(&listing);
         return Ok(());
@@ -146,6 +187,9 @@ fn list(context: &Context, json: bool) -> Result<(), Problem> {
     let style = Style::of_stdout();
     if let Some(problem) = &listing.service {
         output::error_line(&style.quiet(&problem.to_string()));
+    }
+    for problem in &listing.modules {
+        output::error_line(&style.warn(&problem.to_string()));
     }
     if listing.readers.is_empty() {
         return Err(Problem::new(Fault::NoReader));
@@ -179,9 +223,11 @@ fn card_lines(card: &CardView, style: Style) -> Vec<String> {
         match card.kind {
             "virtual-file" => "virtual card in a sealed file (no hardware protection)",
             "virtual-tpm" => "virtual card in the TPM",
+            "token" => "physical card, through a PKCS #11 module",
             _ => "physical card",
         },
     );
+    field("Make", &card.make);
     if let Some(guid) = &card.guid {
         field("Number", guid);
     }
@@ -210,6 +256,19 @@ fn card_lines(card: &CardView, style: Style) -> Vec<String> {
         }
     }
     field("PIN", &card.pin);
+    if card.pin_pad {
+        field("", "It can be typed on the reader.");
+    }
+    match &card.sign_in {
+        Some(verdict) => match &verdict.left_out {
+            None => field("Sign-in", &format!("fits for {}", verdict.address)),
+            Some(reason) => {
+                let words = format!("left out for {}: {reason}", verdict.address);
+                field("Sign-in", &style.warn(&words));
+            }
+        },
+        None => {}
+    }
     lines
 }
 
@@ -225,7 +284,7 @@ fn status(context: &Context, which: &Which, json: bool) -> Result<(), Problem> {
         Purpose::Any,
     )?;
     let reader = chosen.facts().summary.reader.name.clone();
-    let found = listing(context)?
+    let found = listing(context, None)?
         .readers
         .into_iter()
         .find(|one| one.reader == reader);

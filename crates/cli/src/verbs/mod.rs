@@ -5,8 +5,11 @@ pub mod agent;
 mod card;
 mod contacts;
 mod enrol;
+pub mod groups;
+mod people;
 mod session;
 mod sign_in;
+pub mod talk;
 
 use std::env;
 use std::sync::Arc;
@@ -81,10 +84,38 @@ pub fn run(context: &Context, verb: Verb) -> Result<(), Problem> {
         Verb::Send { address, text } => session::send(context, address, &text),
         Verb::Watch => session::watch(context),
         Verb::DeleteSignInInfo { address } => session::delete_sign_in_info(context, address),
+        Verb::Find {
+            words,
+            limit,
+            add,
+            json,
+        } => people::find(context, &words, limit, add, json),
+        Verb::Whois {
+            address,
+            photo,
+            json,
+        } => people::whois(context, address, photo.as_deref(), json),
         Verb::Contacts(verb) => contacts::run(context, verb),
+        Verb::Group(verb) => groups::run(context, verb),
+        Verb::Block { address } => groups::block(context, address),
+        Verb::Unblock { address } => groups::unblock(context, address),
+        Verb::Level {
+            address,
+            level,
+            json,
+        } => groups::level(context, address, level, json),
+        Verb::Typing { address, stop } => talk::typing(context, address, stop),
+        Verb::Invite {
+            address,
+            with,
+            conversation,
+        } => talk::invite(context, address, with, conversation),
+        Verb::Conversations { json } => talk::list(context, json),
+        Verb::Say { conversation, text } => talk::say(context, conversation, &text),
+        Verb::Leave { conversation } => talk::leave(context, conversation),
         Verb::Enrol(options) => enrol::run(context, options),
         Verb::Card(verb) => card::run(context, verb),
         // Taken care of before any of this is read.
-        Verb::Agent => Ok(()),
+        Verb::Agent | Verb::Pkcs11Module { .. } => Ok(()),
     }
 }

@@ -23,6 +23,7 @@ pub fn sign_in(context: &Context, options: SignIn) -> Result<(), Problem> {
         password_fd: options.password_fd,
         use_last_try: options.use_last_try,
         card_wait: options.card_wait,
+        card: options.card,
     };
     terminal::open(context, options, true)
 }

@@ -12,8 +12,12 @@ use zeroize::Zeroizing;
 
 use crate::address::SignInAddress;
 use crate::files::Forgotten;
+use crate::people::{PersonView, PhotoView};
 use crate::problem::Problem;
-use crate::view::{Availability, ContactView, Event, MessageView, SessionView};
+use crate::view::{
+    AccessLevel, Availability, ContactView, ConversationView, Event, LevelView, MessageView,
+    SessionView,
+};
 
 /// The version of this language. A face and an agent that differ do not talk.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -64,6 +68,17 @@ pub enum Intent {
     Cancel,
     /// Go on with the card that was detected (the OK of *insert your card*).
     UseCard,
+    /// Go on with one of several cards that fit.
+    ChooseCard {
+        /// Which one, counted from one.
+        number: usize,
+    },
+    /// Type the PIN on the reader's own keys.
+    UsePad {
+        /// The person agreed to use the last try.
+        #[serde(default)]
+        last_try: bool,
+    },
     /// Set the own status.
     SetStatus {
         /// Availability; without one it stays as it is.
@@ -78,6 +93,24 @@ pub enum Intent {
     },
     /// The contact list.
     Contacts,
+    /// Look for people in the directory.
+    Find {
+        /// Beginnings of words of names, addresses, titles, telephone numbers.
+        words: String,
+        /// How many people at most.
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// Ask who somebody is.
+    Person {
+        /// Address.
+        address: SignInAddress,
+    },
+    /// Ask for somebody's photograph.
+    Photo {
+        /// Address.
+        address: SignInAddress,
+    },
     /// Add a contact.
     AddContact {
         /// Address.
@@ -85,11 +118,92 @@ pub enum Intent {
         /// Own name for it.
         #[serde(default)]
         name: String,
+        /// The group to put it into; without one, the one for all others.
+        #[serde(default)]
+        group: Option<String>,
     },
     /// Remove a contact.
     RemoveContact {
         /// Address.
         address: SignInAddress,
+    },
+    /// Make a group.
+    AddGroup {
+        /// Its name.
+        group: String,
+    },
+    /// Give a group another name.
+    RenameGroup {
+        /// Its name.
+        group: String,
+        /// Its new name.
+        to: String,
+    },
+    /// Delete a group; its contacts stay.
+    DeleteGroup {
+        /// Its name.
+        group: String,
+    },
+    /// Put a contact into a group as well.
+    AddToGroup {
+        /// Who.
+        address: SignInAddress,
+        /// Into which.
+        group: String,
+    },
+    /// Take a contact out of a group; it stays a contact.
+    RemoveFromGroup {
+        /// Who.
+        address: SignInAddress,
+        /// Out of which.
+        group: String,
+    },
+    /// Put a contact into a group and out of all others.
+    MoveToGroup {
+        /// Who.
+        address: SignInAddress,
+        /// Into which.
+        group: String,
+    },
+    /// Decide what somebody may see of the own presence.
+    SetLevel {
+        /// Who.
+        address: SignInAddress,
+        /// What; without one, what everybody of their organisation may see.
+        #[serde(default)]
+        level: Option<AccessLevel>,
+    },
+    /// For whom it was decided what they may see.
+    Levels,
+    /// The conversations of several people.
+    Conversations,
+    /// Bring somebody into a conversation; the reply comes when they are in it.
+    Invite {
+        /// Whom.
+        address: SignInAddress,
+        /// Into the conversation of several with this id,
+        #[serde(default)]
+        conversation: Option<String>,
+        /// or into a new one with this person.
+        #[serde(default)]
+        with: Option<SignInAddress>,
+    },
+    /// Say something in a conversation of several; the reply comes when it was delivered or not.
+    Say {
+        /// Where.
+        conversation: String,
+        /// The text.
+        text: String,
+    },
+    /// Leave a conversation of several.
+    Leave {
+        /// Which.
+        conversation: String,
+    },
+    /// The last messages of a conversation of several.
+    ConversationHistory {
+        /// Which.
+        conversation: String,
     },
     /// Send a message; the reply comes when it was delivered or not.
     Send {
@@ -288,6 +402,27 @@ pub struct ReplyBody {
     /// To `contacts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Vec<ContactView>>,
+    /// To `contacts`: all groups by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
+    /// To `levels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<Vec<LevelView>>,
+    /// To `conversations`, and to `invite` the one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversations: Option<Vec<ConversationView>>,
+    /// To `find`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vec<PersonView>>,
+    /// To `find`: there are more than these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<bool>,
+    /// To `person`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonView>,
+    /// To `photo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<PhotoView>,
     /// To `history` and `send`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<MessageView>>,

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use lanyard_card::piv::{NewPin, Pin};
-use lanyard_card::{Cancel, CardFault, CardSigner, Cards, LastTry};
+use lanyard_card::{Cancel, CardFault, CardSigner, Cards, LastTry, PinEntry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::core::SipEvent;
+use super::core::{DirectoryRequest, SipEvent};
 use super::driver::Happened;
 use crate::cards::{CardFacts, card_problem, ensure_daemon, facts_of, list_with_own};
 use crate::net::{HttpAnswer, HttpRequest, Net, NetFault};
@@ -87,11 +87,11 @@ pub(super) async fn registrar(
 }
 
 /// One exchange with the card's certificate. It runs on a thread of its own, because a card signs while it blocks.
-pub(super) async fn card_exchange(
+pub(crate) async fn card_exchange(
     net: Net,
     cards: Arc<Cards>,
     card: CardFacts,
-    pin: Pin,
+    pin: PinEntry,
     last_try: bool,
     request: HttpRequest,
 ) -> Result<HttpAnswer, CardTrouble> {
@@ -100,8 +100,16 @@ pub(super) async fn card_exchange(
     } else {
         LastTry::Refuse
     };
-    let signer = CardSigner::authentication(cards, &card.summary, pin, consent)
-        .map_err(CardTrouble::Card)?;
+    // A PIN at the reader is typed before anybody is dialled: no handshake waits for a person.
+    let (made, signer) = oneshot::channel();
+    thread::spawn(move || {
+        let signer = CardSigner::authentication(cards, &card.summary, pin, consent);
+        let _ = made.send(signer);
+    });
+    let signer = signer
+        .await
+        .map_err(|_| CardTrouble::Card(CardFault::CardMute))?;
+    let signer = signer.map_err(CardTrouble::Card)?;
     let tls = net
         .trust()
         .with_certificate(signer.client_certificate(Vec::new()));
@@ -129,6 +137,22 @@ pub(super) async fn card_exchange(
         (Err(_), None) if !signer.has_signed() => Err(CardTrouble::Card(CardFault::CardMute)),
         (Err(_), None) => Err(CardTrouble::Net(NetFault::TimedOut)),
     }
+}
+
+/// One exchange with the address book or the ticket service.
+pub(super) async fn directory_exchange(
+    net: &Net,
+    request: DirectoryRequest,
+) -> Result<HttpAnswer, NetFault> {
+    let tls = match &request.credential {
+        None => net.trust().web(),
+        Some(credential) => {
+            let certificate = credential.client_certificate();
+            net.trust()
+                .with_certificate(certificate.map_err(|_| NetFault::Broken)?)
+        }
+    };
+    crate::net::exchange(net, request.request, tls).await
 }
 
 /// Changes the PIN of a card.

@@ -97,6 +97,10 @@ impl<'a> CardChange<'a> {
     /// # Errors
     /// When it is gone or another one is there now.
     pub fn open(&self) -> Result<CardSession, Problem> {
+        if self.facts.summary.token.is_some() {
+            let detail = "It is no PIV card: it is good for signing in alone. Its maker's program does the rest.";
+            return Err(Problem::new(Fault::CardUnusable).with_detail(detail));
+        }
         let mut session = self
             .cards
             .open(&self.facts.summary.reader)
@@ -186,6 +190,21 @@ pub fn change_pin(
     };
     card.open()?
         .change_pin(&old, &new, consent)
+        .map_err(card_problem)
+}
+
+/// Changes the PIN; the old and the new one are typed at the reader. What may be chosen is then the card's word alone.
+///
+/// # Errors
+/// When the reader has no keys, the old PIN is wrong, or the entry was broken off.
+pub fn change_pin_on_reader(card: &CardChange<'_>, last_try: bool) -> Result<(), Problem> {
+    let consent = if last_try {
+        LastTry::Allow
+    } else {
+        LastTry::Refuse
+    };
+    card.open()?
+        .change_pin_on_pad(consent)
         .map_err(card_problem)
 }
 

@@ -60,6 +60,13 @@ impl CardFacts {
         self.summary.guid.map(|guid| hex(guid.as_bytes()))
     }
 
+    /// What the card is remembered by, once it was used.
+    #[must_use]
+    pub fn remembered_as(&self) -> Option<String> {
+        let serial = || self.certificate.as_ref().map(|facts| facts.serial.clone());
+        self.guid().or_else(serial)
+    }
+
     /// The kind, as enrolment reports it.
     #[must_use]
     pub fn kind_word(&self) -> &'static str {
@@ -67,6 +74,7 @@ impl CardFacts {
             CardKind::VirtualFile => "virtual-file",
             CardKind::VirtualTpm => "virtual-tpm",
             CardKind::Physical => "physical",
+            CardKind::Token => "token",
         }
     }
 
@@ -77,6 +85,9 @@ impl CardFacts {
         let place = match (&self.name, is_virtual) {
             (Some(name), _) => name.clone(),
             (None, true) => "virtual card".to_owned(),
+            (None, false) if self.summary.token.is_some() => {
+                self.summary.label.clone().unwrap_or_default()
+            }
             (None, false) => self.summary.reader.name.clone(),
         };
         let holder = self.certificate.as_ref().map(|facts| facts.holder.clone());

@@ -13,6 +13,8 @@ use time::OffsetDateTime;
 use super::daemon::{card_places, ensure_daemon};
 use super::facts::CardFacts;
 use super::problems::{card_problem, tries_in_words};
+use super::selection::{Remembered, verdict};
+use crate::address::SignInAddress;
 use crate::config::{CardPath, ClientConfig};
 use crate::places::Places;
 use crate::problem::Problem;
@@ -30,6 +32,9 @@ pub struct CardListing {
     /// Why the smart-card service is of no use, where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Problem>,
+    /// PKCS #11 modules that cannot be used now, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<Problem>,
 }
 
 /// One reader.
@@ -54,8 +59,10 @@ pub struct CardView {
     pub guid: Option<String>,
     /// The name of a virtual card.
     pub name: Option<String>,
-    /// `virtual-file`, `virtual-tpm` or `physical`.
+    /// `virtual-file`, `virtual-tpm`, `physical` or `token` (through a PKCS #11 module).
     pub kind: &'static str,
+    /// Who made it, and the version of its application where it tells.
+    pub make: String,
     /// The virtual card's instance on this computer.
     pub instance: Option<String>,
     /// Enrolled or blank.
@@ -70,6 +77,21 @@ pub struct CardView {
     pub pin_is_first: Option<bool>,
     /// The PIN in words.
     pub pin: String,
+    /// The reader has keys to type the PIN on.
+    pub pin_pad: bool,
+    /// Whether it would be used to sign in, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignInVerdict>,
+}
+
+/// Whether a card would be used to sign in with an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignInVerdict {
+    /// The address.
+    pub address: String,
+    /// Why the card would be left out; nothing when it fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Problem>,
 }
 
 /// What a card is good for now.
@@ -134,6 +156,20 @@ pub fn list(
     cards: &Cards,
     wall: OffsetDateTime,
 ) -> Result<CardListing, Problem> {
+    list_for(places, config, cards, wall, None)
+}
+
+/// As [`list`]; with an address, each card says whether it would be used to sign in with it, and why not.
+///
+/// # Errors
+/// As [`list`].
+pub fn list_for(
+    places: &Places,
+    config: &ClientConfig,
+    cards: &Cards,
+    wall: OffsetDateTime,
+    asked: Option<(&SignInAddress, &Remembered)>,
+) -> Result<CardListing, Problem> {
     if config.card_path != CardPath::Pcsc {
         ensure_daemon(places)?;
     }
@@ -144,12 +180,21 @@ pub fn list(
             return Ok(CardListing {
                 readers: Vec::new(),
                 service,
+                modules: Vec::new(),
             });
         }
     };
     let readers = listing.readers.into_iter().map(|reader| {
         let (card, problem) = match reader.card {
-            Ok(summary) => (Some(view(&facts_of(places, summary), places, wall)), None),
+            Ok(summary) => {
+                let facts = facts_of(places, summary);
+                let mut view = view(&facts, places, wall);
+                view.sign_in = asked.map(|(address, remembered)| SignInVerdict {
+                    address: address.to_string(),
+                    left_out: verdict(&facts, address, wall, remembered),
+                });
+                (Some(view), None)
+            }
             Err(CardFault::NoCard) => (None, None),
             Err(fault) => (None, Some(card_problem(fault))),
         };
@@ -164,7 +209,11 @@ pub fn list(
     let service = listing
         .pcsc_fault
         .map(|_| Problem::new(Fault::PcscUnavailable));
+    let modules = listing.module_faults.iter().map(|(module, fault)| {
+        card_problem(*fault).with_detail(format!("It is {}.", module.display()))
+    });
     Ok(CardListing {
+        modules: modules.collect(),
         readers: readers.collect(),
         service,
     })
@@ -246,13 +295,28 @@ fn view(facts: &CardFacts, places: &Places, wall: OffsetDateTime) -> CardView {
         guid: facts.guid(),
         name: facts.name.clone(),
         kind: facts.kind_word(),
+        make: make_words(&facts.summary),
         instance: instance_of(places, facts).map(|instance| instance.to_string()),
         state,
         certificate,
         proves_presence: facts.summary.card_authentication_certificate.is_some(),
         pin_tries_left: pin.tries_left,
         pin_is_first: pin.is_default,
-        pin: pin_words(pin.tries_left, pin.is_default),
+        pin: if pin.is_low && pin.tries_left.is_none() {
+            "A wrong PIN was typed; the card does not tell how many tries are left.".to_owned()
+        } else {
+            pin_words(pin.tries_left, pin.is_default)
+        },
+        pin_pad: facts.summary.has_pad,
+        sign_in: None,
+    }
+}
+
+fn make_words(summary: &CardSummary) -> String {
+    match &summary.token {
+        Some(token) if token.maker.is_empty() => "a card behind a PKCS #11 module".to_owned(),
+        Some(token) => token.maker.clone(),
+        None => summary.make.to_string(),
     }
 }
 

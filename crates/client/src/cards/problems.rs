@@ -14,6 +14,8 @@ pub fn card_problem(fault: CardFault) -> Problem {
         CardFault::WrongPin { tries_left } => {
             Problem::new(Fault::PinWrong).with_detail(tries_in_words(tries_left))
         }
+        CardFault::WrongPinUncounted => Problem::new(Fault::PinWrong)
+            .with_detail("The card does not tell how many tries are left."),
         CardFault::WrongPuk { tries_left } => {
             Problem::new(Fault::PukWrong).with_detail(tries_in_words(tries_left))
         }
@@ -36,6 +38,14 @@ fn plain(fault: CardFault) -> Fault {
         CardFault::NewPinRefused => Fault::PinRefused,
         CardFault::AdminRefused | CardFault::AdminNotAuthenticated => Fault::AdminKeyRefused,
         CardFault::NoKey(_) | CardFault::NoCertificate(_) => Fault::CardNotEnrolled,
+        CardFault::TokenKeyMissing => Fault::CardKeyMissing,
+        CardFault::TokenPinRefused => Fault::TokenPinFormat,
+        CardFault::PadMissing => Fault::PadMissing,
+        CardFault::PadCancelled => Fault::PadCancelled,
+        CardFault::PadTimedOut => Fault::PadTimedOut,
+        CardFault::PadMismatch => Fault::PadMismatch,
+        CardFault::ModuleUnusable => Fault::Pkcs11ModuleUnusable,
+        CardFault::ModuleMute => Fault::Pkcs11ModuleMute,
         _ => Fault::CardUnusable,
     }
 }

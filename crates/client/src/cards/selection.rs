@@ -1,30 +1,60 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which card is used for an address, and in words why the others are not.
 
+use lanyard_card::KeyPresence;
+use lanyard_card::piv::PublicKey;
 use lanyard_fault::Fault;
 use time::OffsetDateTime;
 
 use super::facts::CardFacts;
 use crate::address::SignInAddress;
+use crate::config::PinPadRule;
 use crate::problem::Problem;
 use crate::view::LeftOut;
 
 /// The outcome of looking through the cards.
 #[derive(Debug, Clone)]
 pub struct Fit {
-    /// The card to use.
+    /// The card to use, when only one fits or one is preferred.
     pub card: Option<CardFacts>,
+    /// The cards that the person must choose from, when several fit: the newest certificate first.
+    pub choices: Vec<CardFacts>,
     /// The cards that were left out, the most telling reason first.
     pub left_out: Vec<LeftOut>,
 }
 
-/// What is remembered of cards that were used before.
+impl Fit {
+    /// Why no card fits, when some are there: the most telling reason, and the others behind it.
+    #[must_use]
+    pub fn problem(left_out: &[LeftOut]) -> Option<Problem> {
+        let (first, others) = left_out.split_first()?;
+        let mut problem = first.reason.clone();
+        if !others.is_empty() {
+            let told = |left: &LeftOut| {
+                let detail = left.reason.detail.as_deref();
+                let detail = detail
+                    .map(|detail| format!(" {detail}"))
+                    .unwrap_or_default();
+                format!("{}: {}{detail}", left.card, left.reason.sentence)
+            };
+            let all: Vec<String> = left_out.iter().map(told).collect();
+            problem = problem.with_detail(format!("Cards that are here: {}", all.join(" – ")));
+        }
+        Some(problem)
+    }
+}
+
+/// What is known besides the cards themselves: how they were used before, and what this computer's configuration says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remembered {
     /// The number of the card that was used last.
     pub last_card: Option<String>,
     /// Serial numbers of certificates that the server refused.
     pub refused: Vec<String>,
+    /// Common names of the authorities whose cards are used; none means any.
+    pub issuers: Vec<String>,
+    /// Whether the PIN must be typed at the reader.
+    pub pin_pad: PinPadRule,
 }
 
 /// Chooses among these cards.
@@ -38,7 +68,7 @@ pub fn fit(
     let mut fitting: Vec<&CardFacts> = Vec::new();
     let mut left_out: Vec<(u8, LeftOut)> = Vec::new();
     for card in cards {
-        match reason_against(card, address, wall) {
+        match reason_against(card, address, wall, remembered) {
             None => fitting.push(card),
             Some((rank, reason)) => {
                 left_out.push((
@@ -51,29 +81,63 @@ pub fn fit(
             }
         }
     }
-    // The newest certificate is the one that an older one was replaced by; among equals the card used last.
-    let newest = |card: &&&CardFacts| {
+    // What the server refused before serves only when there is nothing else.
+    let is_good = |card: &&CardFacts| {
         let facts = card.certificate.as_ref();
-        let good = facts.is_none_or(|facts| !remembered.refused.contains(&facts.serial));
-        let last = remembered.last_card.as_deref();
-        let is_last = last.is_some() && card.guid().as_deref() == last;
-        (good, facts.map(|facts| facts.not_before), is_last)
+        facts.is_none_or(|facts| !remembered.refused.contains(&facts.serial))
     };
-    let card = fitting
+    if fitting.iter().any(|card| is_good(card)) {
+        for card in fitting.extract_if(.., |card| !is_good(card)) {
+            let reason = Problem::new(Fault::SignInRefused)
+                .with_detail("The server refused this card before.");
+            let card = card.label();
+            left_out.push((1, LeftOut { card, reason }));
+        }
+    }
+    let newest_first = |card: &&CardFacts| {
+        let not_before = card.certificate.as_ref().map(|facts| facts.not_before);
+        std::cmp::Reverse(not_before)
+    };
+    fitting.sort_by_key(newest_first);
+    // The newest certificate is the one that an older one was replaced by: with the card that was used last in
+    // addition nobody need be asked.
+    let is_last = |card: &CardFacts| {
+        let last = remembered.last_card.as_deref();
+        last.is_some() && card.remembered_as().as_deref() == last
+    };
+    let newest = fitting.first().map(newest_first);
+    let preferred = fitting
         .iter()
-        .max_by_key(newest)
-        .map(|card| (*card).clone());
+        .find(|card| is_last(card) && Some(newest_first(card)) == newest);
+    let (card, choices) = match (fitting.as_slice(), preferred) {
+        ([one], _) => (Some((*one).clone()), Vec::new()),
+        (_, Some(preferred)) => (Some((*preferred).clone()), Vec::new()),
+        (several, None) => (None, several.iter().map(|card| (*card).clone()).collect()),
+    };
     left_out.sort_by_key(|(rank, _)| *rank);
     Fit {
         card,
+        choices,
         left_out: left_out.into_iter().map(|(_, left)| left).collect(),
     }
+}
+
+/// Why this card would be left out; nothing when it fits.
+#[must_use]
+pub(super) fn verdict(
+    card: &CardFacts,
+    address: &SignInAddress,
+    wall: OffsetDateTime,
+    remembered: &Remembered,
+) -> Option<Problem> {
+    reason_against(card, address, wall, remembered).map(|(_, reason)| reason)
 }
 
 fn reason_against(
     card: &CardFacts,
     address: &SignInAddress,
     wall: OffsetDateTime,
+    remembered: &Remembered,
 ) -> Option<(u8, Problem)> {
     let Some(facts) = &card.certificate else {
         return Some((5, Problem::new(Fault::CardNotEnrolled)));
@@ -94,6 +158,13 @@ fn reason_against(
     if !facts.for_sign_in {
         return Some((3, Problem::new(Fault::CardCertificatePurpose)));
     }
+    if !remembered.issuers.is_empty() && !remembered.issuers.contains(&facts.issuer) {
+        let detail = format!("It was issued by {}.", facts.issuer);
+        return Some((
+            3,
+            Problem::new(Fault::CardOfOtherOrganisation).with_detail(detail),
+        ));
+    }
     if wall > facts.not_after {
         let detail = format!("It ended on {}.", facts.not_after.date());
         return Some((
@@ -108,15 +179,25 @@ fn reason_against(
             Problem::new(Fault::CardCertificateNotYetValid).with_detail(detail),
         ));
     }
+    if card.summary.key == KeyPresence::Missing {
+        return Some((2, Problem::new(Fault::CardKeyMissing)));
+    }
+    let der = card.summary.authentication_certificate.as_deref();
+    if der.is_some_and(|der| PublicKey::of_certificate(der).is_err()) {
+        return Some((2, Problem::new(Fault::CardKeyKind)));
+    }
     if card.summary.pin.is_blocked() {
         return Some((1, Problem::new(Fault::PinBlocked)));
+    }
+    if remembered.pin_pad == PinPadRule::Require && !card.summary.has_pad {
+        return Some((1, Problem::new(Fault::PadRequired)));
     }
     None
 }
 
 #[cfg(test)]
 mod tests {
-    use lanyard_card::{CardKind, CardPath, CardSummary, PinSummary, ReaderId};
+    use lanyard_card::{CardPath, CardSummary, PinSummary, ReaderId};
     use time::macros::datetime;
 
     use super::super::facts::CertificateFacts;
@@ -125,20 +206,18 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 
     fn card(address: &str, not_before: OffsetDateTime) -> CardFacts {
+        let reader = ReaderId {
+            path: CardPath::Pcsc,
+            name: "Reader".into(),
+        };
+        let pin = PinSummary {
+            tries_left: Some(3),
+            is_default: Some(false),
+            is_low: false,
+        };
         let summary = CardSummary {
-            reader: ReaderId {
-                path: CardPath::Pcsc,
-                name: "Reader".into(),
-            },
-            guid: None,
-            label: None,
-            kind: CardKind::Physical,
-            authentication_certificate: None,
-            card_authentication_certificate: None,
-            pin: PinSummary {
-                tries_left: Some(3),
-                is_default: Some(false),
-            },
+            pin,
+            ..CardSummary::blank(reader)
         };
         let certificate = CertificateFacts {
             addresses: vec![address.to_owned()],
@@ -163,21 +242,79 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_fitting_certificate_is_chosen() {
+    fn several_fitting_cards_are_asked_about_unless_the_newest_was_used_last() {
         let old = card("alice@contoso.test", datetime!(2026-01-01 0:00 UTC));
         let mut new = card("alice@contoso.test", datetime!(2026-11-01 0:00 UTC));
         new.certificate.as_mut().unwrap().serial = "new".into();
-        let cards = [new.clone(), old.clone()];
-        let chosen = fit(&cards, &alice(), NOW, &Remembered::default())
-            .card
-            .unwrap();
-        assert_eq!(chosen.certificate, new.certificate);
+        let cards = [old.clone(), new.clone()];
+        let asked = fit(&cards, &alice(), NOW, &Remembered::default());
+        assert!(asked.card.is_none());
+        let serials: Vec<_> = asked
+            .choices
+            .iter()
+            .map(|card| card.certificate.as_ref().unwrap().serial.as_str())
+            .collect();
+        assert_eq!(serials, ["new", "01"]);
+        let last = |serial: &str| Remembered {
+            last_card: Some(serial.into()),
+            ..Remembered::default()
+        };
+        let chosen = fit(&cards, &alice(), NOW, &last("new"));
+        assert_eq!(chosen.card.unwrap().certificate, new.certificate);
+        // A newer card than the one that was used last: perhaps it replaces that one.
+        assert_eq!(fit(&cards, &alice(), NOW, &last("01")).choices.len(), 2);
+
         let refused = Remembered {
             refused: vec!["new".into()],
-            last_card: None,
+            ..Remembered::default()
         };
-        let chosen = fit(&cards, &alice(), NOW, &refused).card.unwrap();
-        assert_eq!(chosen.certificate, old.certificate);
+        let chosen = fit(&cards, &alice(), NOW, &refused);
+        assert_eq!(chosen.card.unwrap().certificate, old.certificate);
+        assert!(chosen.left_out[0].reason.is(Fault::SignInRefused));
+    }
+
+    #[test]
+    fn when_none_fits_every_card_is_told_with_its_reason() {
+        let bob = card("bob@contoso.test", NOW);
+        let mut blocked = card("alice@contoso.test", datetime!(2026-01-01 0:00 UTC));
+        blocked.summary.pin.tries_left = Some(0);
+        let fit = fit(&[bob, blocked], &alice(), NOW, &Remembered::default());
+        let problem = Fit::problem(&fit.left_out).unwrap();
+        assert!(problem.is(Fault::PinBlocked));
+        let detail = problem.detail.unwrap();
+        assert!(detail.contains("bob@contoso.test"), "{detail}");
+        assert!(detail.contains("blocked"), "{detail}");
+    }
+
+    #[test]
+    fn what_the_configuration_wants_leaves_cards_out() {
+        let reason = |remembered: &Remembered| {
+            let card = card("alice@contoso.test", datetime!(2026-01-01 0:00 UTC));
+            fit(&[card], &alice(), NOW, remembered)
+                .left_out
+                .first()
+                .map(|left| left.reason.clone())
+        };
+        let own = Remembered {
+            issuers: vec!["Contoso Issuing CA".into()],
+            ..Remembered::default()
+        };
+        assert_eq!(reason(&own), None);
+        let other = Remembered {
+            issuers: vec!["Fabrikam CA".into()],
+            ..Remembered::default()
+        };
+        let told = reason(&other).unwrap();
+        assert!(told.is(Fault::CardOfOtherOrganisation));
+        assert_eq!(
+            told.detail.as_deref(),
+            Some("It was issued by Contoso Issuing CA.")
+        );
+        let at_reader = Remembered {
+            pin_pad: PinPadRule::Require,
+            ..Remembered::default()
+        };
+        assert!(reason(&at_reader).unwrap().is(Fault::PadRequired));
     }
 
     #[test]
@@ -221,5 +358,10 @@ mod tests {
         );
         assert!(reason(|card| card.certificate = None).is(Fault::CardNotEnrolled));
         assert!(reason(|card| card.summary.pin.tries_left = Some(0)).is(Fault::PinBlocked));
+        assert!(reason(|card| card.summary.key = KeyPresence::Missing).is(Fault::CardKeyMissing));
+        assert!(
+            reason(|card| card.summary.authentication_certificate = Some(vec![0x30, 0]))
+                .is(Fault::CardKeyKind)
+        );
     }
 }

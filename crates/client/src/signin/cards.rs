@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The card's part of a sign-in: insertion, one PIN, one signature, and the forced change of a transport PIN.
 
-use lanyard_card::CardFault;
 use lanyard_card::piv::{NewPin, Pin};
+use lanyard_card::{CardFault, PinEntry, TokenPin};
 use lanyard_fault::Fault;
 
 use super::input::{CardTrouble, CardsSeen, Output};
 use super::machine::{SignIn, Waiting};
-use crate::cards::{CardFacts, card_problem, fit, new_pin_problem, pin_format_problem};
+use crate::cards::{CardFacts, Fit, card_problem, fit, new_pin_problem, pin_format_problem};
+use crate::config::PinPadRule;
 use crate::net::{HttpAnswer, HttpRequest, Method, authority};
 use crate::problem::Problem;
 use crate::session::Now;
-use crate::view::{ChangePin, EnterPin, InsertCard, Stage};
+use crate::view::{CardChoice, ChangePin, ChooseCard, EnterPin, InsertCard, PadUse, Stage};
 
 /// Where the holder of a card reports the first change of the PIN.
 const PIN_CHANGED_PATH: &str = "/api/v1/card/pin-changed";
@@ -22,7 +23,9 @@ pub(super) enum CardStep {
     /// The first listing is awaited.
     Listing,
     /// No card fits yet; one may have been detected since.
-    Insert { detected: Option<Box<CardFacts>> },
+    Insert { detected: Vec<CardFacts> },
+    /// Several cards fit: the person's choice is awaited.
+    Choose { choices: Vec<CardFacts> },
     /// The PIN is awaited.
     Pin {
         card: Box<CardFacts>,
@@ -41,7 +44,7 @@ pub(super) enum CardStep {
     /// The card listener is asked for the token. The PIN is kept for its answer alone.
     Token {
         card: Box<CardFacts>,
-        pin: Pin,
+        pin: PinEntry,
         changed: bool,
     },
 }
@@ -65,10 +68,11 @@ impl SignIn {
             CardStep::Listing => match fit.card {
                 // A card that is there needs no prompt to insert it.
                 Some(card) => self.ask_pin(card, None, None),
+                None if !fit.choices.is_empty() => self.choose(fit.choices),
                 None if self.has_password_way() => self.ask_password(None),
                 None => {
-                    if let Some(left) = left_out.first() {
-                        return self.fail(left.reason.clone());
+                    if let Some(problem) = Fit::problem(&left_out) {
+                        return self.fail(problem);
                     }
                     if seen.readers.is_empty() {
                         let no_service = seen.pcsc_fault == Some(CardFault::NoService);
@@ -79,17 +83,30 @@ impl SignIn {
                         };
                         return self.fail(fault.into());
                     }
-                    self.insert(seen.readers, None, left_out);
+                    self.insert(seen.readers, Vec::new(), left_out);
                 }
             },
-            CardStep::Insert { .. } => self.insert(seen.readers, fit.card, left_out),
+            CardStep::Insert { .. } => {
+                let detected = fit.card.into_iter().chain(fit.choices).collect();
+                self.insert(seen.readers, detected, left_out);
+            }
+            CardStep::Choose { choices } => {
+                let now_there: Vec<CardFacts> = fit.card.into_iter().chain(fit.choices).collect();
+                let same = now_there.len() == choices.len()
+                    && choices
+                        .iter()
+                        .all(|one| now_there.iter().any(|other| is_same(one, other)));
+                match now_there.len() {
+                    _ if same => {}
+                    0 => self.insert(seen.readers, Vec::new(), left_out),
+                    _ => self.choose(now_there),
+                }
+            }
             CardStep::Pin { card, .. } | CardStep::NewPin { card, .. } => {
-                let still = seen.cards.iter().any(|one| {
-                    one.summary.reader == card.summary.reader
-                        && one.summary.guid == card.summary.guid
-                });
+                let still = seen.cards.iter().any(|one| is_same(one, card));
                 if !still {
-                    self.insert(seen.readers, fit.card, left_out);
+                    let detected = fit.card.into_iter().chain(fit.choices).collect();
+                    self.insert(seen.readers, detected, left_out);
                 }
             }
             // The signer itself notices a card that is pulled.
@@ -100,11 +117,10 @@ impl SignIn {
     fn insert(
         &mut self,
         readers: Vec<String>,
-        detected: Option<CardFacts>,
+        detected: Vec<CardFacts>,
         left_out: Vec<crate::view::LeftOut>,
     ) {
-        let label = detected.as_ref().map(CardFacts::label);
-        let detected = detected.map(Box::new);
+        let label = detected.first().map(CardFacts::label);
         self.waiting = Waiting::Card(CardStep::Insert { detected });
         self.show(Stage::InsertCard(InsertCard {
             readers,
@@ -114,19 +130,58 @@ impl SignIn {
     }
 
     pub(super) fn use_card(&mut self) {
-        if let Waiting::Card(CardStep::Insert {
-            detected: Some(card),
-        }) = &mut self.waiting
-        {
-            let card = (**card).clone();
-            self.ask_pin(card, None, None);
+        if let Waiting::Card(CardStep::Insert { detected }) = &mut self.waiting {
+            let detected = std::mem::take(detected);
+            self.choose(detected);
+        }
+    }
+
+    /// Asks for the PIN of the only card, or which of several it shall be.
+    fn choose(&mut self, mut choices: Vec<CardFacts>) {
+        // A session that is renewed goes on with its own card.
+        let renewed = self.why.as_ref().and_then(|_| {
+            let last = self.remembered.last_card.clone()?;
+            choices
+                .iter()
+                .position(|card| card.remembered_as().as_ref() == Some(&last))
+        });
+        if let Some(place) = renewed.or((choices.len() == 1).then_some(0)) {
+            let card = choices.swap_remove(place);
+            return self.ask_pin(card, None, None);
+        }
+        if choices.is_empty() {
+            return;
+        }
+        let cards = choices.iter().map(|card| CardChoice {
+            card: card.label(),
+            number: card.guid(),
+            not_after: card.certificate.as_ref().map(|facts| facts.not_after),
+        });
+        let cards = cards.collect();
+        self.show(Stage::ChooseCard(ChooseCard { cards }));
+        self.waiting = Waiting::Card(CardStep::Choose { choices });
+    }
+
+    pub(super) fn card_chosen(&mut self, number: usize) {
+        if let Waiting::Card(CardStep::Choose { choices }) = &mut self.waiting {
+            let place = number.checked_sub(1).filter(|place| *place < choices.len());
+            if let Some(place) = place {
+                let card = choices.swap_remove(place);
+                self.ask_pin(card, None, None);
+            }
         }
     }
 
     fn ask_pin(&mut self, card: CardFacts, tries_left: Option<u8>, miss: Option<Problem>) {
         let tries_left = tries_left.or(card.summary.pin.tries_left);
+        let pad = match (card.summary.has_pad, self.remembered.pin_pad) {
+            (_, PinPadRule::Require) => PadUse::Required,
+            (true, PinPadRule::Auto) => PadUse::Offered,
+            _ => PadUse::None,
+        };
         self.show(Stage::EnterPin(EnterPin {
             card: card.label(),
+            pad,
             tries_left,
             last_try: tries_left == Some(1),
             miss,
@@ -138,11 +193,8 @@ impl SignIn {
         });
     }
 
-    /// The person's PIN.
-    ///
-    /// # Errors
-    /// When none is asked for, it is no PIN, or it is the last try and the person did not agree to use it.
-    pub fn pin(&mut self, pin: Pin, last_try: bool) -> Result<Vec<Output>, Problem> {
+    /// The person's PIN, or their word that they type it at the reader.
+    fn enter(&mut self, pin: PinEntry, last_try: bool) -> Result<Vec<Output>, Problem> {
         let Waiting::Card(CardStep::Pin { card, tries_left }) = &self.waiting else {
             return Err(Problem::new(Fault::NotNow));
         };
@@ -150,12 +202,32 @@ impl SignIn {
             return Err(Problem::new(Fault::LastTryUnconfirmed));
         }
         let card = card.clone();
-        if pin.is_transport() || card.summary.pin.is_default == Some(true) {
-            self.ask_new_pin(card, pin, last_try, None);
-        } else {
-            self.ask_token(card, pin, last_try, false);
+        let is_first = card.summary.pin.is_default == Some(true);
+        match pin {
+            PinEntry::Typed(pin) if pin.is_transport() || is_first => {
+                self.ask_new_pin(card, pin, last_try, None);
+            }
+            // The old PIN is not ours to keep for a change here.
+            PinEntry::Pad | PinEntry::Token(_) if is_first => {
+                return Err(Problem::new(Fault::PinMustChange));
+            }
+            pin => self.ask_token(card, pin, last_try, false),
         }
         Ok(self.take())
+    }
+
+    /// The person types the PIN at the reader.
+    ///
+    /// # Errors
+    /// When no PIN is asked for, the reader has no keys, or it is the last try and the person did not agree to use it.
+    pub fn use_pad(&mut self, last_try: bool) -> Result<Vec<Output>, Problem> {
+        let Waiting::Card(CardStep::Pin { card, .. }) = &self.waiting else {
+            return Err(Problem::new(Fault::NotNow));
+        };
+        if !card.summary.has_pad || self.remembered.pin_pad == PinPadRule::Never {
+            return Err(Problem::new(Fault::PadMissing));
+        }
+        self.enter(PinEntry::Pad, last_try)
     }
 
     fn ask_new_pin(
@@ -231,14 +303,17 @@ impl SignIn {
                     card: card.clone(),
                     pin: new,
                 });
-                self.exchange(card, pin, false, request);
+                self.exchange(card, pin.into(), false, request);
             }
             Err(fault) => self.card_failed(card, fault),
         }
     }
 
-    fn ask_token(&mut self, card: Box<CardFacts>, pin: Pin, last_try: bool, changed: bool) {
-        self.show(Stage::SigningIn);
+    fn ask_token(&mut self, card: Box<CardFacts>, pin: PinEntry, last_try: bool, changed: bool) {
+        self.show(match pin {
+            PinEntry::Pad => Stage::TypeOnReader(card.label()),
+            PinEntry::Typed(_) | PinEntry::Token(_) => Stage::SigningIn,
+        });
         let url = self.known.federation_url.clone().unwrap_or_default();
         let request = HttpRequest::get(url).header("accept", "application/json, text/html;q=0.9");
         let used = pin.clone();
@@ -250,7 +325,13 @@ impl SignIn {
         self.exchange(card, used, last_try, request);
     }
 
-    fn exchange(&mut self, card: Box<CardFacts>, pin: Pin, last_try: bool, request: HttpRequest) {
+    fn exchange(
+        &mut self,
+        card: Box<CardFacts>,
+        pin: PinEntry,
+        last_try: bool,
+        request: HttpRequest,
+    ) {
         self.outputs.push(Output::CardExchange {
             card,
             pin,
@@ -270,7 +351,7 @@ impl SignIn {
         match step {
             // Servers that keep no such record do not know the path; the change itself is done.
             CardStep::Reporting { card, pin } => match answer {
-                Ok(_) => self.ask_token(card, pin, false, true),
+                Ok(_) => self.ask_token(card, pin.into(), false, true),
                 Err(trouble) => self.trouble(card, trouble),
             },
             CardStep::Token { card, pin, changed } => match answer {
@@ -285,7 +366,7 @@ impl SignIn {
         &mut self,
         now: Now,
         card: Box<CardFacts>,
-        pin: Pin,
+        pin: PinEntry,
         changed: bool,
         answer: &HttpAnswer,
     ) {
@@ -295,7 +376,9 @@ impl SignIn {
         if answer.status != 200 {
             let host = self.federation_host();
             let problem = super::machine::refusal(answer, &host);
-            if problem.is(Fault::CardNotActive) && !changed {
+            if let (PinEntry::Typed(pin), true, false) =
+                (pin, problem.is(Fault::CardNotActive), changed)
+            {
                 // The one prompt's PIN is the old one; the holder chooses the new one now.
                 return self.ask_new_pin(card, pin, false, None);
             }
@@ -326,6 +409,10 @@ impl SignIn {
                 self.ask_pin(*card, Some(tries_left), Some(card_problem(fault)));
             }
             CardFault::LastTry => self.ask_pin(*card, Some(1), Some(card_problem(fault))),
+            CardFault::WrongPinUncounted
+            | CardFault::TokenPinRefused
+            | CardFault::PadCancelled
+            | CardFault::PadTimedOut => self.ask_pin(*card, None, Some(card_problem(fault))),
             _ => self.fail(card_problem(fault)),
         }
     }
@@ -338,10 +425,26 @@ impl SignIn {
     /// Takes what the person typed.
     ///
     /// # Errors
-    /// When it is no PIN, or as [`SignIn::pin`].
+    /// When none is asked for, it is no PIN of this card, it must be typed at the reader, or it is the last try and the
+    /// person did not agree to use it.
     pub fn typed_pin(&mut self, text: &str, last_try: bool) -> Result<Vec<Output>, Problem> {
-        let pin = Pin::parse(text).map_err(|_| pin_format_problem())?;
-        self.pin(pin, last_try)
+        let Waiting::Card(CardStep::Pin { card, .. }) = &self.waiting else {
+            return Err(Problem::new(Fault::NotNow));
+        };
+        // Never the keyboard in the reader's place where the organisation wants the reader.
+        if self.remembered.pin_pad == PinPadRule::Require {
+            return Err(Problem::new(Fault::PadRequired));
+        }
+        let pin = match &card.summary.token {
+            Some(token) => TokenPin::parse(text, token.pin_bytes)
+                .map(PinEntry::Token)
+                .map_err(|error| {
+                    let detail = format!("As a PIN {error}.").replace("As a PIN it", "It");
+                    Problem::new(Fault::TokenPinFormat).with_detail(detail)
+                })?,
+            None => Pin::parse(text).map_err(|_| pin_format_problem())?.into(),
+        };
+        self.enter(pin, last_try)
     }
 
     /// Takes what the person typed as the new PIN.
@@ -352,4 +455,11 @@ impl SignIn {
         let pin = Pin::parse(text).map_err(|_| pin_format_problem())?;
         self.new_pin(pin)
     }
+}
+
+/// The same card in the same reader.
+fn is_same(one: &CardFacts, other: &CardFacts) -> bool {
+    one.summary.reader == other.summary.reader
+        && one.summary.guid == other.summary.guid
+        && one.certificate == other.certificate
 }

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lanyard_card::CardFault;
 use lanyard_card::piv::{NewPin, Pin};
+use lanyard_card::{CardFault, PinEntry};
 
 use crate::cards::{CardFacts, card_problem};
 use crate::net::{HttpAnswer, HttpRequest, NetFault, SrvRecord};
@@ -34,6 +34,8 @@ pub enum Input {
     Cards(CardsSeen),
     /// The person goes on with the card that was detected.
     UseCard,
+    /// The person chose among several cards; counted from one.
+    ChooseCard(usize),
     /// The answer to [`Output::CardExchange`].
     CardAnswer(Result<HttpAnswer, CardTrouble>),
     /// The answer to [`Output::ChangePin`].
@@ -68,8 +70,8 @@ pub enum Output {
     CardExchange {
         /// Which card.
         card: Box<CardFacts>,
-        /// The PIN.
-        pin: Pin,
+        /// The PIN, or where it is typed.
+        pin: PinEntry,
         /// The person agreed to use the last try.
         last_try: bool,
         /// The request.

@@ -186,6 +186,7 @@ impl SignIn {
             }
             Input::Cards(seen) => self.cards_seen(now, seen),
             Input::UseCard => self.use_card(),
+            Input::ChooseCard(number) => self.card_chosen(number),
             Input::CardAnswer(answer) => self.card_answered(now, answer),
             Input::PinChanged(result) => self.pin_changed(result),
             Input::StsUri(uri) => {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use lanyard_card::{CardKind, CardPath, CardSummary, PinSummary, ReaderId};
+use lanyard_card::{CardPath, CardSummary, PinEntry, PinSummary, ReaderId};
 use lanyard_soap::Address;
 use lanyard_soap::autodiscover::{
     AutodiscoverResponse, Endpoint, Format, Link, LinkToken, RootDocument, TicketChallenge,
@@ -14,7 +14,9 @@ use lanyard_soap::certprov::{CertRequest, CertResponse};
 use lanyard_soap::mex::{CertProvMex, WebTicketMex};
 use lanyard_soap::oauth::{OauthAnswer, OauthError};
 use lanyard_soap::passive::{AutoPostForm, SignInRequest, SignInResponse};
-use lanyard_soap::ticket::{Audience, CredentialEpoch, Grant, TicketId, TicketKey, TicketKeyRing, TicketSource};
+use lanyard_soap::ticket::{
+    Audience, CredentialEpoch, Grant, TicketId, TicketKey, TicketKeyRing, TicketSource,
+};
 use lanyard_soap::trust::{Entropy, ProofKey, TicketRequest, TicketResponse};
 use lanyard_x509::{
     CertificateSpec, Csr, DistinguishedName, Extensions, Serial, Signer, SoftwareKey,
@@ -56,6 +58,8 @@ pub(super) struct Rig {
     pub(super) failed: Option<Problem>,
     pub(super) done: bool,
     pub(super) watching: bool,
+    /// Where PINs were typed.
+    pub(super) entries: Vec<&'static str>,
     pub(super) asked: Vec<String>,
 }
 
@@ -64,20 +68,18 @@ pub(super) fn address() -> Address {
 }
 
 pub(super) fn card(name: &str, is_default: bool) -> CardFacts {
+    let reader = ReaderId {
+        path: CardPath::Pcsc,
+        name: "ACS ACR38".into(),
+    };
+    let pin = PinSummary {
+        tries_left: Some(3),
+        is_default: Some(is_default),
+        is_low: false,
+    };
     let summary = CardSummary {
-        reader: ReaderId {
-            path: CardPath::Pcsc,
-            name: "ACS ACR38".into(),
-        },
-        guid: None,
-        label: None,
-        kind: CardKind::Physical,
-        authentication_certificate: None,
-        card_authentication_certificate: None,
-        pin: PinSummary {
-            tries_left: Some(3),
-            is_default: Some(is_default),
-        },
+        pin,
+        ..CardSummary::blank(reader)
     };
     let certificate = CertificateFacts {
         addresses: vec![format!("{name}@contoso.test")],
@@ -114,6 +116,7 @@ pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Stri
         status,
         headers,
         body: body.into(),
+        raw: bytes::Bytes::new(),
     }
 }
 
@@ -145,6 +148,7 @@ impl Rig {
             changes: 0,
             failed: None,
             done: false,
+            entries: Vec::new(),
             watching: false,
             asked: Vec::new(),
         }
@@ -211,7 +215,14 @@ impl Rig {
                 }
                 Output::CardExchange { pin, request, .. } => {
                     self.verifies += 1;
-                    assert!(!pin.is_transport());
+                    if let PinEntry::Typed(pin) = &pin {
+                        assert!(!pin.is_transport());
+                    }
+                    self.entries.push(match pin {
+                        PinEntry::Typed(_) => "typed",
+                        PinEntry::Token(_) => "token",
+                        PinEntry::Pad => "pad",
+                    });
                     Input::CardAnswer(self.card(&request))
                 }
                 Output::ChangePin { .. } => {
@@ -297,6 +308,7 @@ impl Rig {
                     status: 401,
                     headers,
                     body: String::new(),
+                    raw: bytes::Bytes::new(),
                 }
             } else if url.starts_with(USER) {
                 let server = Endpoint {
@@ -379,7 +391,9 @@ impl Rig {
             account: "S-1-5-21-1-2-3-1000".parse().unwrap(),
             address: address(),
             audience: Audience::from_url(&request.applies_to).unwrap(),
-            source: TicketSource::Password { epoch: CredentialEpoch([7; 16]) },
+            source: TicketSource::Password {
+                epoch: CredentialEpoch([7; 16]),
+            },
             lifetime: Duration::HOUR,
         };
         let id = TicketId::random().unwrap();

@@ -243,11 +243,7 @@ fn late_and_foreign_inputs_change_nothing() {
     assert!(rig.machine.handle(Rig::now(), stray).is_empty());
     rig.pin("407316");
     assert!(rig.done);
-    assert!(
-        rig.machine
-            .pin(Pin::parse("407316").unwrap(), true)
-            .is_err()
-    );
+    assert!(rig.machine.typed_pin("407316", true).is_err());
 }
 
 #[test]
@@ -399,4 +395,66 @@ mod discovery {
             assert!(problem(progress).is(expected), "{fault:?}");
         }
     }
+}
+
+#[test]
+fn of_several_cards_that_fit_the_person_chooses_one() {
+    let mut rig = Rig::new();
+    let mut other = card("alice", false);
+    other.summary.reader.name = "Other reader".into();
+    other.certificate.as_mut().unwrap().serial = "02".into();
+    rig.cards = seen(&[card("alice", false), other]);
+    rig.begin();
+    assert_eq!(rig.stages.last(), Some(&"Choose a card"));
+    assert!(rig.machine.typed_pin("407316", false).is_err());
+    // A number that none of them has changes nothing.
+    let outputs = rig.machine.handle(Rig::now(), Input::ChooseCard(3));
+    assert!(outputs.is_empty());
+    let outputs = rig.machine.handle(Rig::now(), Input::ChooseCard(2));
+    rig.run(outputs);
+    rig.pin("407316");
+    assert!(rig.done);
+    let used = rig.machine.used_card().unwrap();
+    assert_eq!(used.certificate.as_ref().unwrap().serial, "02");
+}
+
+#[test]
+fn a_pin_at_the_reader_is_asked_once_and_again_only_by_the_person() {
+    let mut rig = Rig::new();
+    let mut at_reader = card("alice", false);
+    at_reader.summary.has_pad = true;
+    rig.cards = seen(&[at_reader]);
+    rig.card_answers = vec![Err(CardTrouble::Card(CardFault::PadCancelled))];
+    rig.begin();
+    let outputs = rig.machine.use_pad(false).unwrap();
+    rig.run(outputs);
+    assert_eq!(rig.entries, ["pad"]);
+    assert_eq!(rig.stages.last(), Some(&"Waiting for your PIN"));
+    let outputs = rig.machine.use_pad(false).unwrap();
+    rig.run(outputs);
+    assert!(rig.done);
+    assert_eq!(rig.entries, ["pad", "pad"]);
+}
+
+#[test]
+fn where_the_reader_is_wanted_nothing_typed_at_the_computer_is_taken() {
+    let mut rig = Rig::new();
+    rig.machine.remembered.pin_pad = crate::config::PinPadRule::Require;
+    let mut at_reader = card("alice", false);
+    at_reader.summary.has_pad = true;
+    rig.cards = seen(&[at_reader]);
+    rig.begin();
+    let refused = rig.machine.typed_pin("407316", false).unwrap_err();
+    assert!(refused.is(Fault::PadRequired));
+    assert_eq!(rig.verifies, 0);
+    let outputs = rig.machine.use_pad(false).unwrap();
+    rig.run(outputs);
+    assert!(rig.done);
+
+    // A reader without keys is told, and never replaced by the keyboard.
+    let mut rig = Rig::new();
+    rig.machine.remembered.pin_pad = crate::config::PinPadRule::Require;
+    rig.cards = seen(&[card("alice", false)]);
+    rig.begin();
+    assert!(rig.failed.unwrap().is(Fault::PadRequired));
 }

@@ -8,8 +8,8 @@ use crate::address::SignInAddress;
 use crate::agent::protocol::{Intent, ReplyBody, Secret, SecretKind};
 use crate::files::AccountFiles;
 use crate::problem::Problem;
-use crate::session::Now;
-use crate::view::{ContactView, Event, Stage};
+use crate::session::{GroupChange, Now, Place};
+use crate::view::{ContactView, ConversationView, Event, Stage};
 
 impl Core {
     /// A face wants something.
@@ -20,6 +20,8 @@ impl Core {
             Intent::SignIn { address } => self.begin_sign_in(now, &address),
             Intent::Cancel => self.cancel(now),
             Intent::UseCard => self.use_card(now),
+            Intent::ChooseCard { number } => self.choose_card(now, number),
+            Intent::UsePad { last_try } => self.use_pad(now, last_try),
             Intent::SetStatus {
                 availability,
                 automatic,
@@ -31,8 +33,20 @@ impl Core {
             ),
             Intent::Contacts => self.signed_in().map(|()| ReplyBody {
                 contacts: Some(self.contacts()),
+                groups: Some(self.groups()),
                 ..ReplyBody::default()
             }),
+            Intent::Levels => self.signed_in().map(|()| ReplyBody {
+                levels: self.session.as_ref().map(|session| session.levels()),
+                ..ReplyBody::default()
+            }),
+            Intent::Conversations => self.signed_in().map(|()| ReplyBody {
+                conversations: Some(self.conversations()),
+                ..ReplyBody::default()
+            }),
+            Intent::ConversationHistory { conversation } => {
+                self.conversation_history(&conversation)
+            }
             Intent::History { with } => self.history(&with),
             Intent::Typing { to, on } => self.signed_in().map(|()| {
                 if let Some(session) = &mut self.session {
@@ -41,8 +55,23 @@ impl Core {
                 }
                 ReplyBody::default()
             }),
-            Intent::Send { .. } | Intent::AddContact { .. } | Intent::RemoveContact { .. } => {
+            Intent::Send { .. }
+            | Intent::Say { .. }
+            | Intent::Invite { .. }
+            | Intent::Leave { .. }
+            | Intent::AddContact { .. }
+            | Intent::RemoveContact { .. }
+            | Intent::AddGroup { .. }
+            | Intent::RenameGroup { .. }
+            | Intent::DeleteGroup { .. }
+            | Intent::AddToGroup { .. }
+            | Intent::RemoveFromGroup { .. }
+            | Intent::MoveToGroup { .. }
+            | Intent::SetLevel { .. } => {
                 return self.session_request(now, asker, intent);
+            }
+            Intent::Find { .. } | Intent::Person { .. } | Intent::Photo { .. } => {
+                return self.directory_request(now, asker, intent);
             }
             Intent::SignOut {
                 delete_sign_in_info,
@@ -109,8 +138,13 @@ impl Core {
         if self.session.as_ref().is_some_and(|_| self.was_registered) {
             let contacts = Event::Contacts {
                 contacts: self.contacts(),
+                groups: self.groups(),
             };
             self.effects.push(Effect::EventTo(face, contacts));
+            for conversation in self.conversations() {
+                let event = Event::Conversation(conversation);
+                self.effects.push(Effect::EventTo(face, event));
+            }
         }
         if display && let Some(files) = &self.files {
             // What came while nobody looked.
@@ -142,6 +176,18 @@ impl Core {
             .collect()
     }
 
+    pub(super) fn groups(&self) -> Vec<String> {
+        let session = self.session.as_ref();
+        session.map(|session| session.groups()).unwrap_or_default()
+    }
+
+    pub(super) fn conversations(&self) -> Vec<ConversationView> {
+        let session = self.session.as_ref();
+        session
+            .map(|session| session.conversations())
+            .unwrap_or_default()
+    }
+
     pub(super) fn with_unread(&self, mut view: ContactView) -> ContactView {
         view.unread = self.unread.get(&view.address).copied().unwrap_or(0);
         view
@@ -153,6 +199,14 @@ impl Core {
         self.unread.remove(with);
         Ok(ReplyBody {
             messages,
+            ..ReplyBody::default()
+        })
+    }
+
+    fn conversation_history(&self, conversation: &str) -> Result<ReplyBody, Problem> {
+        let files = self.files.as_ref().ok_or(Fault::NoSession)?;
+        Ok(ReplyBody {
+            messages: Some(files.conversation_history(conversation)),
             ..ReplyBody::default()
         })
     }
@@ -171,6 +225,19 @@ impl Core {
         Ok(self.session_body())
     }
 
+    /// Questions about people.
+    fn directory_request(&mut self, now: Now, asker: Asker, intent: Intent) {
+        if let Err(problem) = self.signed_in() {
+            return self.reply(asker, Err(problem));
+        }
+        match intent {
+            Intent::Find { words, limit } => self.find(now, asker, &words, limit),
+            Intent::Person { address } => self.person(now, asker, address),
+            Intent::Photo { address } => self.photo(now, asker, address),
+            _ => {}
+        }
+    }
+
     /// Requests whose outcome comes from the server.
     fn session_request(&mut self, now: Now, asker: Asker, intent: Intent) {
         if let Err(problem) = self.signed_in() {
@@ -180,11 +247,41 @@ impl Core {
         if let Some(session) = &mut self.session {
             match intent {
                 Intent::Send { to, text } => session.send_text(now, &to, &text, token),
-                Intent::AddContact { address, name } => {
-                    session.add_contact(now, &address, &name, token);
+                Intent::Say { conversation, text } => session.say(now, &conversation, &text, token),
+                Intent::Leave { conversation } => session.leave(now, &conversation, token),
+                Intent::Invite {
+                    address,
+                    conversation,
+                    with,
+                } => {
+                    let place = conversation.map(Place::In).or(with.map(Place::With));
+                    let begun =
+                        place.and_then(|place| session.invite_third(now, &place, &address, token));
+                    match begun {
+                        Some(id) => drop(self.inviting.insert(token, id)),
+                        // Refused, which was told; or nobody said where.
+                        None => {
+                            self.session_actions(now);
+                            if let Some(asker) = self.waiting.remove(&token) {
+                                self.reply(asker, Err(Fault::ConversationUnknown.into()));
+                            }
+                        }
+                    }
                 }
+                Intent::AddContact {
+                    address,
+                    name,
+                    group,
+                } => session.add_contact(now, &address, &name, group.as_deref(), token),
                 Intent::RemoveContact { address } => session.remove_contact(now, &address, token),
-                _ => {}
+                Intent::SetLevel { address, level } => {
+                    session.set_level(now, &address, level, token);
+                }
+                other => {
+                    if let Some(change) = group_change(other) {
+                        session.change_groups(now, &change, token);
+                    }
+                }
             }
         }
         self.session_actions(now);
@@ -207,4 +304,16 @@ impl Core {
     pub(super) fn open_files(&mut self, address: &SignInAddress) {
         self.files = Some(AccountFiles::new(&self.places, &self.profile, address));
     }
+}
+
+fn group_change(intent: Intent) -> Option<GroupChange> {
+    Some(match intent {
+        Intent::AddGroup { group } => GroupChange::Add { group },
+        Intent::RenameGroup { group, to } => GroupChange::Rename { group, to },
+        Intent::DeleteGroup { group } => GroupChange::Delete { group },
+        Intent::AddToGroup { address, group } => GroupChange::Put { address, group },
+        Intent::RemoveFromGroup { address, group } => GroupChange::Take { address, group },
+        Intent::MoveToGroup { address, group } => GroupChange::Move { address, group },
+        _ => return None,
+    })
 }

@@ -73,6 +73,8 @@ impl Core {
             remembered: Remembered {
                 last_card: settings.last_card,
                 refused: settings.refused,
+                issuers: self.config.card_issuers.clone(),
+                pin_pad: self.config.pin_pad,
             },
         }
     }
@@ -183,6 +185,21 @@ impl Core {
         Ok(ReplyBody::default())
     }
 
+    pub(super) fn choose_card(&mut self, now: Now, number: usize) -> Result<ReplyBody, Problem> {
+        if self.sign_in.is_none() {
+            return Err(Problem::new(Fault::NotNow));
+        }
+        self.sign_in_input(now, Input::ChooseCard(number));
+        Ok(ReplyBody::default())
+    }
+
+    pub(super) fn use_pad(&mut self, now: Now, last_try: bool) -> Result<ReplyBody, Problem> {
+        let sign_in = self.sign_in.as_mut().ok_or(Fault::NotNow)?;
+        let outputs = sign_in.use_pad(last_try)?;
+        self.sign_in_outputs(now, outputs);
+        Ok(ReplyBody::default())
+    }
+
     pub(super) fn renewal_tick(&mut self, now: Now) {
         let Some(session) = &mut self.session else {
             return;
@@ -221,7 +238,7 @@ impl Core {
         let used = self
             .sign_in
             .as_ref()
-            .and_then(|one| one.used_card()?.guid());
+            .and_then(|one| one.used_card()?.remembered_as());
         self.change_settings(|settings| settings.last_card = used.or(settings.last_card.take()));
     }
 
