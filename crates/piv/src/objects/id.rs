@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::ObjectError;
 use crate::slot::Slot;
-use crate::tlv::{self, Reader, Tag, Writer};
+use crate::tlv::{self, Reader, Tag, TlvError, Writer};
 
 /// Most bytes of one object that we read or write. The largest of PIV's is the facial image, for
 /// which a card keeps room for 12,710 (SP 800-73-4 part 1, table 7).
@@ -180,7 +180,7 @@ impl<'a> PutData<'a> {
         } else {
             let object = ObjectId::from_tag(first.tag).filter(|id| id.has_own_wrapper());
             Self {
-                object: object.ok_or(ObjectError::UnknownObject)?,
+                object: object.ok_or(TlvError::Unexpected(TAG_LIST))?,
                 contents: first.value,
             }
         };

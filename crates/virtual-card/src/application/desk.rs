@@ -25,6 +25,9 @@ pub(super) fn desk(
     if command.p1() == desk_p1::ADOPT {
         return adopt(access, keeper, now, command);
     }
+    if !keeper.has_desk() {
+        return Err(StatusWord::FUNCTION_NOT_SUPPORTED);
+    }
     if command.p2() != key_reference::PIN {
         return Err(StatusWord::REFERENCE_NOT_FOUND);
     }

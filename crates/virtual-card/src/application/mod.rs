@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use self::access::Access;
 pub use self::access::{VERIFIED_IDLE_MAX, VERIFIED_MAX};
-use crate::keeper::{Keeper, KeeperError};
+use crate::keeper::{Keeper, KeeperError, Protection};
 
 /// Longest joined command: the largest object, its name and lengths.
 const COMMAND_BYTES_MAX: usize = OBJECT_BYTES_MAX + 32;
@@ -150,10 +150,18 @@ fn select(keeper: &dyn Keeper, command: &Command) -> Answer {
         return Err(StatusWord::NOT_FOUND);
     }
     let template = ApplicationTemplate {
-        label: Some(lanyard_piv::APPLICATION_LABEL.to_owned()),
+        label: Some(label(keeper.protection())),
         algorithms: keeper.algorithms().iter().map(|kind| kind.id()).collect(),
     };
     Ok(template.encode())
+}
+
+/// What the card calls itself; hosts of ours tell by it where its keys lie.
+fn label(protection: Protection) -> String {
+    match protection {
+        Protection::Tpm => format!("{} (TPM)", lanyard_piv::APPLICATION_LABEL),
+        Protection::SealedFile => lanyard_piv::APPLICATION_LABEL.to_owned(),
+    }
 }
 
 /// How a keeper's failure is told to the host.
@@ -165,7 +173,10 @@ fn status_of(error: KeeperError) -> StatusWord {
         KeeperError::Unsupported => StatusWord::FUNCTION_NOT_SUPPORTED,
         KeeperError::Input => StatusWord::WRONG_DATA,
         KeeperError::Full => StatusWord::NOT_ENOUGH_MEMORY,
-        KeeperError::Damaged => StatusWord::UNSPECIFIED,
+        KeeperError::LockedOut => StatusWord::CONDITIONS_NOT_SATISFIED,
+        KeeperError::Damaged | KeeperError::Unreachable | KeeperError::Device => {
+            StatusWord::UNSPECIFIED
+        }
     }
 }
 

@@ -49,7 +49,11 @@ pub(super) fn put_data(access: &Access, keeper: &mut dyn Keeper, command: &Comma
         return Err(StatusWord::WRONG_PARAMETERS);
     }
     access.require_management()?;
-    let put = PutData::parse(command.data()).map_err(status_of_object)?;
+    let put = PutData::parse(command.data()).map_err(|error| match error {
+        // Table 9: what cannot be written is a function that is not supported.
+        ObjectError::UnknownObject => StatusWord::FUNCTION_NOT_SUPPORTED,
+        _ => StatusWord::WRONG_DATA,
+    })?;
     if put.object == ObjectId::DISCOVERY {
         // It says what the card does, which nobody else can change.
         return Err(StatusWord::FUNCTION_NOT_SUPPORTED);

@@ -117,7 +117,7 @@ pub(super) fn status_of_reference(error: ReferenceError) -> StatusWord {
     match error {
         ReferenceError::Wrong { tries_left } => StatusWord::tries(tries_left),
         ReferenceError::Blocked => StatusWord::BLOCKED,
-        ReferenceError::SameAsOld => StatusWord::WRONG_DATA,
+        ReferenceError::SameAsOld | ReferenceError::Refused => StatusWord::WRONG_DATA,
         ReferenceError::Keeper(error) => status_of(error),
     }
 }

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Two cards side by side: ours, and the independent one of another maker. Both are prepared the
+//! same way, and each scene begins with a fresh copy of the prepared card.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use lanyard_piv::{Guid, ManagementAlgorithm, ManagementKey, Pin, Puk};
+use lanyard_tests::standin::StandIn;
+use lanyard_virtual_card::{
+    Application, CardName, KdfCost, MemoryStorage, NewCard, SealedCard, first_objects,
+};
+
+use crate::wire::{self, bytes};
+
+/// The PIN of both cards, as it travels.
+pub const PIN: &str = "31 32 33 34 35 36 FF FF";
+/// The PUK of both cards.
+pub const PUK: &str = "31 32 33 34 35 36 37 38";
+/// The 3DES management key of both cards.
+const MANAGEMENT: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+/// A card that answers nothing for so long has hung.
+pub const HUNG: Duration = Duration::from_secs(30);
+
+const RESET: &[u8] = &[0x02];
+const PRESENT: &[u8] = &[0x04];
+
+/// A card in a reader.
+pub trait Card {
+    /// Sends one command and gives the answer with its status word.
+    ///
+    /// # Errors
+    /// The card is gone or has hung.
+    fn apdu(&mut self, command: &[u8]) -> Result<Vec<u8>>;
+
+    /// Pulls the reset line.
+    ///
+    /// # Errors
+    /// The card is gone.
+    fn reset(&mut self) -> Result<()>;
+
+    /// Sends a command and collects the whole answer.
+    ///
+    /// # Errors
+    /// The card is gone or has hung.
+    fn whole(&mut self, command: &[u8]) -> Result<(Vec<u8>, u16)> {
+        let (mut data, mut status) = wire::split(&self.apdu(command)?)?;
+        while status >> 8 == 0x61 {
+            let (more, next) = wire::split(&self.apdu(&bytes("00 C0 00 00 00"))?)?;
+            ensure!(!more.is_empty(), "61xx and no bytes behind it");
+            data.extend(more);
+            status = next;
+        }
+        Ok((data, status))
+    }
+
+    /// Sends data in pieces joined by the chaining bit; gives the answer to the last one.
+    ///
+    /// # Errors
+    /// The card is gone, or refuses a piece that is not the last.
+    fn chained(&mut self, header: [u8; 4], data: &[u8]) -> Result<(Vec<u8>, u16)> {
+        let [class, instruction, p1, p2] = header;
+        let pieces: Vec<&[u8]> = data.chunks(255).collect();
+        let last = pieces.len().saturating_sub(1);
+        for (index, piece) in pieces.into_iter().enumerate() {
+            let length = u8::try_from(piece.len())?;
+            if index == last {
+                let head = [class, instruction, p1, p2, length];
+                return self.whole(&[&head[..], piece, &[0]].concat());
+            }
+            let head = [class | 0x10, instruction, p1, p2, length];
+            let answer = self.apdu(&[&head[..], piece].concat())?;
+            ensure!(answer == [0x90, 0], "a piece of a chain: {answer:02X?}");
+        }
+        bail!("nothing to send")
+    }
+
+    /// Proves a management key of three times these eight bytes by mutual authentication
+    /// (SP 800-73-4 part 2, appendix A.1); gives the last status word.
+    ///
+    /// # Errors
+    /// The card is gone or answers nonsense.
+    fn prove_management(&mut self, key: [u8; 8]) -> Result<u16> {
+        let key = ManagementKey::new(&key.repeat(3))?;
+        let algorithm = ManagementAlgorithm::TripleDes;
+        let (answer, status) = self.whole(&bytes("00 87 03 9B 04 7C 02 80 00 00"))?;
+        if status != 0x9000 {
+            return Ok(status);
+        }
+        let witness = answer.strip_prefix(&[0x7C, 0x0A, 0x80, 0x08]);
+        let witness = key.decrypt(algorithm, witness.context("a witness")?)?;
+        let challenge = [0x5A; 8];
+        let head = bytes("00 87 03 9B 16 7C 14 80 08");
+        let command = [&head[..], &witness, &[0x81, 0x08], &challenge, &[0]].concat();
+        let (answer, status) = self.whole(&command)?;
+        if status == 0x9000 {
+            let proof = [
+                &[0x7C, 0x0A, 0x82, 0x08][..],
+                &key.encrypt(algorithm, &challenge)?,
+            ];
+            ensure!(answer == proof.concat(), "the card does not know its key");
+        }
+        Ok(status)
+    }
+
+    /// Proves the right management key.
+    ///
+    /// # Errors
+    /// The card does not accept it.
+    fn as_manager(&mut self) -> Result<()> {
+        let status = self.prove_management(MANAGEMENT)?;
+        ensure!(status == 0x9000, "management key: {status:04X}");
+        Ok(())
+    }
+
+    /// The keys that scenes find: 9A RSA-2048, 9C P-384, 9D and 9E P-256. All other slots are empty.
+    ///
+    /// # Errors
+    /// The card does not make them.
+    fn make_keys(&mut self) -> Result<()> {
+        self.as_manager()?;
+        for (slot, algorithm) in [(0x9A, 0x07), (0x9C, 0x14), (0x9D, 0x11), (0x9E, 0x11)] {
+            let command = [0x00, 0x47, 0x00, slot, 5, 0xAC, 3, 0x80, 1, algorithm, 0];
+            let (_, status) = self.whole(&command)?;
+            ensure!(status == 0x9000, "key in {slot:02X}: {status:04X}");
+        }
+        self.reset()
+    }
+}
+
+/// Our card, on the sealed keeper in memory.
+pub struct Ours {
+    keeper: SealedCard<MemoryStorage>,
+    storage: MemoryStorage,
+    session: Application,
+}
+
+impl Ours {
+    fn blank() -> Result<Self> {
+        let storage = MemoryStorage::default();
+        let guid = Guid::new([0x11; 16]);
+        let card = NewCard {
+            name: CardName::parse("judged")?,
+            guid,
+            pin: Pin::parse("123456")?,
+            pin_is_transport: false,
+            puk: Puk::parse("12345678")?,
+            management_key: ManagementKey::blank_card(),
+            force_pin_change: true,
+            kdf: KdfCost::LEAST,
+            objects: first_objects(guid, [0x11; 14]),
+        };
+        Ok(Self {
+            keeper: SealedCard::create(card, storage.clone())?,
+            storage,
+            session: Application::new(),
+        })
+    }
+
+    fn copy_of(bytes: &[u8]) -> Result<Self> {
+        let storage = MemoryStorage::default();
+        Ok(Self {
+            keeper: SealedCard::open(bytes, storage.clone())?,
+            storage,
+            session: Application::new(),
+        })
+    }
+}
+
+impl Card for Ours {
+    fn apdu(&mut self, command: &[u8]) -> Result<Vec<u8>> {
+        let start = Instant::now();
+        let answer = self.session.apdu(&mut self.keeper, start, command);
+        ensure!(
+            start.elapsed() < HUNG,
+            "our card took {:?}",
+            start.elapsed()
+        );
+        Ok(answer.to_vec())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.session.reset();
+        Ok(())
+    }
+}
+
+/// The independent card, and the reader end of its line.
+pub struct Theirs {
+    line: TcpStream,
+    _card: StandIn,
+}
+
+impl Theirs {
+    fn insert(state: &Path) -> Result<Self> {
+        let reader = TcpListener::bind("127.0.0.1:0")?;
+        let card = StandIn::insert(state, &reader.local_addr()?.to_string())?;
+        let (line, _) = reader.accept()?;
+        line.set_nodelay(true)?;
+        line.set_read_timeout(Some(HUNG))?;
+        let mut theirs = Self { line, _card: card };
+        theirs.exchange(PRESENT)?;
+        Ok(theirs)
+    }
+
+    fn send(&mut self, body: &[u8]) -> Result<()> {
+        let length = u16::try_from(body.len())?.to_be_bytes();
+        self.line.write_all(&[&length[..], body].concat())?;
+        Ok(())
+    }
+
+    fn exchange(&mut self, body: &[u8]) -> Result<Vec<u8>> {
+        self.send(body)?;
+        let mut length = [0; 2];
+        self.line.read_exact(&mut length).context("no answer")?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        self.line
+            .read_exact(&mut answer)
+            .context("half an answer")?;
+        Ok(answer)
+    }
+}
+
+impl Card for Theirs {
+    fn apdu(&mut self, command: &[u8]) -> Result<Vec<u8>> {
+        // One byte alone would be a word to the reader's driver.
+        ensure!(command.len() > 1, "no command");
+        self.exchange(command)
+            .with_context(|| format!("the independent card at {command:02X?}"))
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.send(RESET)?;
+        self.exchange(PRESENT).map(drop)
+    }
+}
+
+/// Both cards as prepared; scenes take copies.
+pub struct Prepared {
+    folder: tempfile::TempDir,
+    ours: Vec<u8>,
+    copies: u32,
+}
+
+impl Prepared {
+    /// Makes both cards and their keys.
+    ///
+    /// # Errors
+    /// One of them cannot be made.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut ours = Ours::blank()?;
+        ours.make_keys()?;
+        let mut theirs = Theirs::insert(&folder.path().join("prepared"))?;
+        theirs.make_keys()?;
+        drop(theirs);
+        Ok(Self {
+            folder,
+            ours: ours.storage.bytes(),
+            copies: 0,
+        })
+    }
+
+    /// A fresh copy of our card.
+    ///
+    /// # Errors
+    /// What was stored cannot be read.
+    pub fn ours(&self) -> Result<Ours> {
+        Ours::copy_of(&self.ours)
+    }
+
+    /// A fresh copy of the independent card.
+    ///
+    /// # Errors
+    /// It cannot be copied or started.
+    pub fn theirs(&mut self) -> Result<Theirs> {
+        self.copies = self.copies.saturating_add(1);
+        let state = self.folder.path().join(format!("copy-{}", self.copies));
+        copy(&self.folder.path().join("prepared"), &state)?;
+        Theirs::insert(&state)
+    }
+}
+
+fn copy(from: &Path, to: &PathBuf) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
