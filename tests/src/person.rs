@@ -78,6 +78,8 @@ impl Person {
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
             environment.push((key.to_owned(), dir.display().to_string()));
         }
+        // A daemon that starts by itself keeps its hands off the readers of this machine.
+        environment.push(("LANYARD_CARDD_READER".into(), "none".into()));
         let person = Self {
             address: address.into(),
             root,
@@ -289,16 +291,19 @@ impl Person {
         Running::start(name, command, &self.root.join(format!("{name}.log")))
     }
 
-    /// Starts the daemon that holds the virtual cards, linked to a reader of pcscd.
+    /// Starts the daemon that holds the virtual cards, linked to a reader of pcscd: the socket of one
+    /// of our own, or the port of vpcd.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start_cardd(&self, vpcd: Option<&str>) -> Result<Running> {
+    pub fn start_cardd(&self, reader: Option<&str>) -> Result<Running> {
         let mut command = self.command(&program("lanyard-cardd"));
         command.arg("--foreground");
-        if let Some(vpcd) = vpcd {
-            command.args(["--vpcd", vpcd]);
-        }
+        match reader {
+            Some(socket) if socket.contains('/') => command.args(["--reader", socket]),
+            Some(port) => command.args(["--reader", "none", "--vpcd", port]),
+            None => command.args(["--reader", "none"]),
+        };
         let mut running = self.start("lanyard-cardd", &mut command)?;
         running.wait_printed("ready", Duration::from_secs(10))?;
         Ok(running)

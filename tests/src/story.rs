@@ -33,7 +33,7 @@ pub struct Setting<'a> {
     pub ports: Ports,
     /// How cards are reached.
     pub card_path: CardPath,
-    /// The vpcd ports of Alice's and Bob's readers, with [`CardPath::Pcsc`].
+    /// The addresses of Alice's and Bob's readers ([`crate::pcsc::Pcscd::slot`]), with [`CardPath::Pcsc`].
     pub readers: [&'a str; 2],
     /// Called with each step as it ends.
     pub tell: &'a dyn Fn(&Step),

@@ -50,7 +50,7 @@ impl World {
     fn new() -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let folder = dir.path().to_path_buf();
-        let pcscd = Pcscd::start(&folder, READERS)?;
+        let pcscd = Pcscd::start_ours(&folder, READERS)?;
         let mut server = Server::init(&folder, Ports::WELL_KNOWN)?;
         server.start()?;
         Ok(Self {

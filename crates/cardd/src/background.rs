@@ -9,9 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 
 use lanyard_virtual_card::Places;
-use lanyard_virtual_card::link::VpcdAddress;
 
-use crate::daemon::READY;
+use crate::daemon::{READY, Shown};
 use crate::problem::Problem;
 
 /// The log of the process in the background, beside its lock.
@@ -23,7 +22,7 @@ const LOG_BYTES_MAX: u64 = 1024 * 1024;
 const WORDS_BYTES_MAX: usize = 4096;
 
 /// Starts the daemon in the background; returns when it serves.
-pub fn start(vpcd: &[VpcdAddress]) -> Result<(), Problem> {
+pub fn start(shown: &Shown) -> Result<(), Problem> {
     let places = Places::from_env()?;
     places.make_run()?;
     let log = places.daemon_lock().with_file_name(LOG_FILE);
@@ -37,7 +36,8 @@ pub fn start(vpcd: &[VpcdAddress]) -> Result<(), Problem> {
     }
     let mut command = Command::new(env::current_exe().map_err(Problem::Start)?);
     command.arg("--detached");
-    for address in vpcd {
+    command.arg("--reader").arg(shown.reader.to_string());
+    for address in &shown.vpcd {
         command.arg("--vpcd").arg(address.to_string());
     }
     let mut child = command

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lanyard-cardd`: the daemon that holds a person's virtual cards and shows them to programs.
 //!
-//! It serves each card over a unix socket of its own, and as an inserted card in vpcd where it is
-//! told to. It asks nobody for a PIN and stores none.
+//! It serves each card over a unix socket of its own, and as an inserted card in a reader of our own
+//! driver where there is one; in vpcd where it is told to. It asks nobody for a PIN and stores none.
 
 mod background;
+mod control;
 mod daemon;
+mod manager;
 mod problem;
 mod watch;
 
@@ -13,9 +15,10 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use lanyard_virtual_card::link::VpcdAddress;
+use lanyard_virtual_card::link::{ReaderChoice, VpcdAddress};
 use tracing_subscriber::EnvFilter;
 
+use crate::daemon::Shown;
 use crate::problem::Problem;
 
 /// Environment variable with the log filter.
@@ -33,6 +36,16 @@ struct Arguments {
     #[arg(long)]
     foreground: bool,
 
+    /// The reader that shows the cards to all programs: 'auto' is yours, or the shared one, as soon
+    /// as pcscd runs with Lanyard's driver; 'none'; or the path of a reader's socket.
+    #[arg(
+        long,
+        value_name = "READER",
+        default_value = "auto",
+        env = "LANYARD_CARDD_READER"
+    )]
+    reader: ReaderChoice,
+
     /// Also insert the cards into this vpcd (a reader for tests and demos). Each has two slots,
     /// PORT and PORT+1; repeat the option for more.
     #[arg(long, value_name = "HOST:PORT")]
@@ -45,8 +58,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let shown = Shown {
+        reader: arguments.reader,
+        vpcd: arguments.vpcd,
+    };
     if !arguments.foreground && !arguments.detached {
-        return match background::start(&arguments.vpcd) {
+        return match background::start(&shown) {
             Ok(()) => ExitCode::SUCCESS,
             Err(problem) => tell(&mut io::stderr(), &problem),
         };
@@ -58,9 +75,9 @@ fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .init();
     let served = if arguments.detached {
-        background::detach().and_then(|()| daemon::run(&arguments.vpcd, background::leave_terminal))
+        background::detach().and_then(|()| daemon::run(&shown, background::leave_terminal))
     } else {
-        daemon::run(&arguments.vpcd, || Ok(()))
+        daemon::run(&shown, || Ok(()))
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,

@@ -90,6 +90,12 @@ impl Places {
             .join(format!("{}.sock", instance.directory()))
     }
 
+    /// The daemon's control socket: whoever connects hears `ready` when the cards are served.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.run.join("cardd.control")
+    }
+
     /// The lock of the daemon: one for each person. It holds the daemon's process id.
     #[must_use]
     pub fn daemon_lock(&self) -> PathBuf {
