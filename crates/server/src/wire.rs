@@ -184,7 +184,7 @@ async fn run(
     let wanted = app.config.load().limits.connections_max as usize;
     let connections_max = wanted.min(crate::descriptors::connections_of_a_listener());
     if connections_max < wanted {
-        tracing::warn!(
+        tracing::info!(
             connections_max,
             "the limit of open files allows fewer connections than limits.connections_max; raise \
              LimitNOFILE"

@@ -67,7 +67,7 @@ impl Provisioning {
             return Ok(Vec::new());
         }
         let root = Element::parse(bytes)?;
-        if root.local != "provisioningGroupList" {
+        if !root.is(REQUEST, "provisioningGroupList") {
             return Err(XmlError::Unexpected("provisioningGroupList"));
         }
         let names = root

@@ -30,6 +30,7 @@ impl SearchRequest {
         let body = root.child("Body").ok_or(XmlError::MissingElement("Body"))?;
         let call = body
             .child("directorySearch")
+            .filter(|call| call.is(ns::WINRTC, "directorySearch"))
             .ok_or(XmlError::Unexpected("directory search"))?;
         let array = body
             .child("Array")

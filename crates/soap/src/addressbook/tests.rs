@@ -5,7 +5,9 @@ use time::{Duration, macros::datetime};
 use uuid::Uuid;
 
 use super::*;
-use crate::ticket::{Audience, Grant, TicketId, TicketKey, TicketKeyRing, TicketSource};
+use crate::ticket::{
+    Audience, CredentialEpoch, Grant, TicketId, TicketKey, TicketKeyRing, TicketSource,
+};
 use crate::trust::{TicketRequest, TicketResponse, WebTicket};
 use crate::{Address, names};
 
@@ -40,7 +42,9 @@ fn ticket() -> WebTicket {
         account: "S-1-5-21-1-2-3-1000".parse().unwrap(),
         address: Address::parse("alice@contoso.test").unwrap(),
         audience: Audience::from_url(PORT).unwrap(),
-        source: TicketSource::Password,
+        source: TicketSource::Password {
+            epoch: CredentialEpoch([7; 16]),
+        },
         lifetime: Duration::minutes(5),
     };
     let now = datetime!(2026-11-22 12:00 UTC);

@@ -18,6 +18,12 @@ pub const DEPTH_MAX: usize = 32;
 pub const ELEMENTS_MAX: usize = 4096;
 /// Most attributes (declarations of namespaces included) of one element.
 pub const ATTRIBUTES_MAX: usize = 32;
+/// Longest name of a namespace: canonical text repeats it on every element that uses it.
+pub const NAMESPACE_BYTES_MAX: usize = 256;
+/// Most different namespaces of one document.
+pub const NAMESPACES_MAX: usize = 128;
+/// Most declarations of namespaces that are in force at one place.
+pub const DECLARATIONS_MAX: usize = 64;
 /// Longest qualified name.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -40,6 +46,10 @@ pub enum XmlError {
     /// A document type declaration: refused, whatever it says.
     #[error("document types are refused")]
     DocumentType,
+    /// A namespace is longer than [`NAMESPACE_BYTES_MAX`], or there are more than [`NAMESPACES_MAX`]
+    /// or, at one place, [`DECLARATIONS_MAX`].
+    #[error("the document has too many or too long namespaces")]
+    TooManyNamespaces,
     /// A processing instruction.
     #[error("processing instructions are refused")]
     ProcessingInstruction,
@@ -349,11 +359,17 @@ impl<'a> Builder<'a> {
         if reserved || (uri.is_empty() && !prefix.is_empty()) {
             return Err(XmlError::Namespace);
         }
+        if uri.len() > NAMESPACE_BYTES_MAX || self.scope.len() >= DECLARATIONS_MAX {
+            return Err(XmlError::TooManyNamespaces);
+        }
         let known = self
             .document
             .namespaces
             .iter()
             .position(|other| other == uri);
+        if known.is_none() && self.document.namespaces.len() >= NAMESPACES_MAX {
+            return Err(XmlError::TooManyNamespaces);
+        }
         let index = known.unwrap_or_else(|| {
             self.document.namespaces.push(uri.to_owned());
             self.document.namespaces.len() - 1

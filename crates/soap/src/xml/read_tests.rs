@@ -100,6 +100,35 @@ fn number_of_attributes_is_limited_exactly() {
 }
 
 #[test]
+fn namespaces_are_limited_in_length_and_number() {
+    let named = |n: usize| format!("<a xmlns=\"{}\"/>", "n".repeat(n));
+    assert!(Document::parse(&named(NAMESPACE_BYTES_MAX)).is_ok());
+    assert_eq!(
+        refused(&named(NAMESPACE_BYTES_MAX + 1)),
+        XmlError::TooManyNamespaces
+    );
+    let different = |n: usize| {
+        let all: String = (0..n).map(|i| format!("<b xmlns=\"u{i}\"/>")).collect();
+        format!("<a>{all}</a>")
+    };
+    let own = Document::parse("<a/>").unwrap().namespaces.len();
+    assert!(Document::parse(&different(NAMESPACES_MAX - own)).is_ok());
+    assert_eq!(
+        refused(&different(NAMESPACES_MAX - own + 1)),
+        XmlError::TooManyNamespaces
+    );
+    let nested = |n: usize| {
+        let inside = |from: usize, to: usize| -> String {
+            (from..to).map(|i| format!(" xmlns:p{i}=\"u\"")).collect()
+        };
+        format!("<a{}><b{}/></a>", inside(0, n / 2), inside(n / 2, n))
+    };
+    assert!(Document::parse(&nested(DECLARATIONS_MAX)).is_ok());
+    let deeper = nested(DECLARATIONS_MAX).replace("<a", "<o xmlns:q=\"u\"><a") + "</o>";
+    assert_eq!(refused(&deeper), XmlError::TooManyNamespaces);
+}
+
+#[test]
 fn size_is_limited_exactly() {
     let sized = |n: usize| format!("<a>{}</a>", "x".repeat(n - "<a></a>".len()));
     assert!(Document::parse(&sized(DOCUMENT_BYTES_MAX)).is_ok());
