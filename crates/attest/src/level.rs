@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use lanyard_x509::Oid;
+
 /// What was proved about a key, the least first. AD CS has the same steps for TPM keys ("TPM Key Attestation").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
@@ -55,6 +57,30 @@ impl Level {
         }
     }
 
+    /// The greatest level that these issuance policies of a certificate stand for; `card_attested` is the deployment's
+    /// own policy for cards that their maker vouches for.
+    #[must_use]
+    pub fn of_policies(policies: &[Oid], card_attested: Option<&Oid>) -> Self {
+        Self::ALL
+            .into_iter()
+            .rev()
+            .find(|level| match level.policy(card_attested) {
+                Some(policy) => policies.contains(&policy),
+                None => false,
+            })
+            .unwrap_or(Self::None)
+    }
+
+    /// The issuance policy that stands for this level in a certificate.
+    #[must_use]
+    pub fn policy(self, card_attested: Option<&Oid>) -> Option<Oid> {
+        match (self, self.ad_cs_policy()) {
+            (_, Some(last)) => Oid::from_arcs([1, 3, 6, 1, 4, 1, 311, 21, last]).ok(),
+            (Self::PivCertificate, None) => card_attested.copied(),
+            _ => None,
+        }
+    }
+
     /// What it means, for people.
     #[must_use]
     pub fn words(self) -> &'static str {
@@ -100,6 +126,11 @@ mod tests {
             assert_eq!(level.as_str().parse(), Ok(level));
         }
         assert!(Level::ALL.is_sorted());
+        let own: Oid = "1.3.6.1.4.1.311.21.8.1.402".parse().unwrap();
+        for level in Level::ALL {
+            let policies: Vec<Oid> = level.policy(Some(&own)).into_iter().collect();
+            assert_eq!(Level::of_policies(&policies, Some(&own)), level);
+        }
         assert_eq!("high".parse::<Level>(), Err(UnknownLevel));
     }
 }

@@ -33,4 +33,4 @@ mod roots;
 pub mod tpm;
 
 pub use level::{Level, UnknownLevel};
-pub use roots::{EkRootError, chain_to_roots};
+pub use roots::{EkRootError, INTERMEDIATES_MAX, chain_to_roots};

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lanyard_x509::{Certificate, Crl, CrlError, CrlSpec, RevokedEntry, Signer};
+use lanyard_x509::{Certificate, Crl, CrlError, CrlSpec, Oid, RevokedEntry, Signer};
 use time::{Duration, OffsetDateTime};
 
 use crate::profile::{CARD_LIFETIME_DEFAULT, TemplateArc};
@@ -105,6 +105,11 @@ impl Authority {
     /// What stands above every certificate that is issued here: the issuing authority first, then the root.
     pub fn chain(&self) -> [&Certificate; 2] {
         [&self.settings.issuing, &self.settings.root]
+    }
+
+    /// The issuance policy for a key in a card that its maker vouches for.
+    pub fn card_attested_policy(&self) -> Option<Oid> {
+        self.templates.card_attested()
     }
 
     /// The key that issues; also signs the heads of the audit trail.

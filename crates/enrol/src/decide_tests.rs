@@ -21,6 +21,8 @@ fn asked(kind: lanyard_authority::CardKind, pin_changed: bool) -> Asked {
         key: SoftwareKey::generate().unwrap().public_key().clone(),
         authentication_key: None,
         pin_changed,
+        evidence: None,
+        csr: Vec::new(),
     }
 }
 
@@ -29,6 +31,7 @@ fn person(enabled: bool, card_kinds: CardKinds) -> PersonFacts {
         account: "S-1-5-21-1-2-3-1001".parse().unwrap(),
         enabled,
         card_kinds,
+        key_assurance: KeyAssurance::None,
     }
 }
 
@@ -36,9 +39,36 @@ fn person(enabled: bool, card_kinds: CardKinds) -> PersonFacts {
 fn a_card_with_a_chosen_pin_is_active_at_once_and_another_one_is_not() {
     for (pin_changed, status) in [(true, Status::Active), (false, Status::Issued)] {
         let asked = asked(lanyard_authority::CardKind::Physical, pin_changed);
-        let order = decide(asked, Some(person(true, CardKinds::ALL)), Some(Ok(()))).unwrap();
+        let person = Some(person(true, CardKinds::ALL));
+        let order = decide(asked, person, Some(Ok(())), Ok(Level::None)).unwrap();
         assert_eq!(order.status, status);
     }
+}
+
+#[test]
+fn a_key_about_which_too_little_is_proved_is_refused() {
+    let kind = lanyard_authority::CardKind::VirtualTpm;
+    for demanded in KeyAssurance::ALL {
+        assert_eq!(demanded_level(*demanded).as_str(), demanded.as_str());
+        for level in Level::ALL {
+            let mut person = person(true, CardKinds::ALL);
+            person.key_assurance = *demanded;
+            let order = decide(asked(kind, true), Some(person), Some(Ok(())), Ok(level));
+            if level >= demanded_level(*demanded) {
+                assert_eq!(order.unwrap().level, level);
+            } else {
+                assert_eq!(order.unwrap_err(), Refusal::KeyAssurance);
+            }
+        }
+    }
+    let wrong = Err(AttestationError::NotThisKey);
+    let person = Some(person(true, CardKinds::ALL));
+    let order = decide(asked(kind, true), person, Some(Ok(())), wrong);
+    // Nobody asked for it; but who says something untrue about a key gets no certificate for it.
+    assert_eq!(
+        order.unwrap_err(),
+        Refusal::Attestation(AttestationError::NotThisKey)
+    );
 }
 
 #[test]
@@ -66,7 +96,7 @@ proptest! {
     ) {
         let kinds: CardKinds = allowed.iter().copied().collect();
         let person = known.then(|| person(enabled, kinds));
-        let outcome = decide(asked(kind, true), person, verdict).map(|_| ());
+        let outcome = decide(asked(kind, true), person, verdict, Ok(Level::None)).map(|_| ());
         let right = known && verdict == Some(Ok(()));
         let expected = match (right, enabled, kinds.contains(policy_kind(kind))) {
             (false, ..) => Err(Refusal::Code),

@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use lanyard_authority::{
     Card, CardCare, CardKeys, IssueError, IssuedCard, PrepareError, RecordError, RegistryError,
 };
-use lanyard_directory::{AccountId, CardKinds, CodeVerdict, EnrolCode, SipAddress, StorageError};
+use lanyard_directory::{
+    AccountId, CardKinds, CodeVerdict, EnrolCode, KeyAssurance, SipAddress, StorageError,
+};
 use lanyard_x509::Certificate;
 use time::OffsetDateTime;
 
+use crate::attestation::{Makers, Randomness};
 use crate::order::EnrolmentOrder;
 use crate::refusal::Refusal;
 
@@ -28,6 +31,8 @@ pub struct PersonFacts {
     pub enabled: bool,
     /// The kinds of card that the person's policy accepts.
     pub card_kinds: CardKinds,
+    /// What the person's policy demands to be proved about where the key lives.
+    pub key_assurance: KeyAssurance,
 }
 
 /// What is known of a card before it is enrolled.
@@ -167,6 +172,15 @@ pub trait EnrolmentDesk: Send + Sync + 'static {
         order: EnrolmentOrder,
         now: OffsetDateTime,
     ) -> impl Future<Output = Result<IssuedCard, DeskError>> + Send;
+
+    /// Whose word counts about where a key lives.
+    fn makers(&self) -> impl Future<Output = Result<Makers, StorageError>> + Send;
+
+    /// Fresh randomness for a challenge.
+    ///
+    /// # Errors
+    /// The system gives none.
+    fn randomness(&self) -> Result<Randomness, DeskError>;
 
     /// The certificates above those that are issued, the issuing authority's first.
     fn chain(&self) -> Vec<Certificate>;

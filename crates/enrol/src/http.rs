@@ -14,15 +14,19 @@ use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lanyard_attest::Level;
 use lanyard_authority::{CardCare, IssuedCard};
-use lanyard_directory::{CODE_TRIES_MAX, CODE_TRY_WINDOW, CodeVerdict, EnrolCode, SipAddress};
+use lanyard_directory::{
+    CODE_TRIES_MAX, CODE_TRY_WINDOW, CodeVerdict, EnrolCode, KeyAssurance, SipAddress,
+};
 use lanyard_x509::Certificate;
 use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::decide::{admit, decide};
-use crate::desk::{EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt};
+use crate::attestation::{AttestationError, CHALLENGE_LIFETIME, Challenges};
+use crate::decide::{admit, decide, is_enough};
+use crate::desk::{DeskError, EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt};
 use crate::limit::{ATTEMPT_WINDOW, Attempts, TRACKED_MAX, TooMany};
 use crate::refusal::Refusal;
 use crate::request::{Asked, Check};
@@ -31,6 +35,8 @@ use crate::request::{Asked, Check};
 pub const ENROLMENTS_PATH: &str = "/api/v1/enrolments";
 /// Path of the question whether an enrolment would be accepted.
 pub const CHECK_PATH: &str = "/api/v1/enrolments/check";
+/// Path where a computer begins to prove that a key lives in its TPM.
+pub const ATTESTATIONS_PATH: &str = "/api/v1/attestations";
 /// Largest body that is read.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// A refused code is answered no earlier than this after the request was read: looking up a
@@ -43,10 +49,12 @@ pub fn router<D: EnrolmentDesk>(desk: Arc<D>) -> Router {
         desk,
         peers: Mutex::new(Attempts::new(ATTEMPT_WINDOW, TRACKED_MAX)),
         wrong_codes: Mutex::new(Attempts::new(CODE_TRY_WINDOW.unsigned_abs(), TRACKED_MAX)),
+        challenges: Mutex::new(Challenges::default()),
     };
     Router::new()
         .route(ENROLMENTS_PATH, post(enrol::<D>))
         .route(CHECK_PATH, post(check::<D>))
+        .route(ATTESTATIONS_PATH, post(attest::<D>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(counter))
 }
@@ -56,6 +64,7 @@ struct Counter<D> {
     desk: Arc<D>,
     peers: Mutex<Attempts<IpAddr>>,
     wrong_codes: Mutex<Attempts<SipAddress>>,
+    challenges: Mutex<Challenges>,
 }
 
 /// The answer to an enrolment.
@@ -75,9 +84,23 @@ struct Answer {
 #[derive(Debug, Serialize)]
 struct Accepted {
     status: &'static str,
+    /// What policy demands to be proved about where the key lives.
+    key_assurance: &'static str,
     /// The management key that the card has, when an earlier enrolment has set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     management_key: Option<SecretText>,
+}
+
+/// A challenge for a TPM.
+#[derive(Debug, Serialize)]
+struct ChallengeAnswer {
+    id: String,
+    nonce: String,
+    /// `TPM2B_ID_OBJECT`.
+    credential: String,
+    /// `TPM2B_ENCRYPTED_SECRET`.
+    encrypted_seed: String,
+    expires_in_seconds: u64,
 }
 
 /// The keys that a card gets.
@@ -122,6 +145,23 @@ async fn check<D: EnrolmentDesk>(
     }
 }
 
+/// Begins the proof that a key lives in a TPM.
+async fn attest<D: EnrolmentDesk>(
+    State(counter): State<Arc<Counter<D>>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Peer(ip))| {
+        network(ip)
+    });
+    let begun = counter.desk.instant();
+    match counter.begin_proof(peer, begun, &headers, body).await {
+        Ok(challenge) => answered(StatusCode::CREATED, &challenge),
+        Err(refusal) => counter.refuse(peer, None, refusal, begun).await,
+    }
+}
+
 async fn enrol<D: EnrolmentDesk>(
     State(counter): State<Arc<Counter<D>>>,
     peer: Option<Extension<Peer>>,
@@ -162,6 +202,42 @@ impl<D: EnrolmentDesk> Counter<D> {
         refused(refusal)
     }
 
+    async fn begin_proof(
+        &self,
+        peer: IpAddr,
+        begun: Instant,
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> Result<ChallengeAnswer, Refusal> {
+        let body = self.read(peer, begun, headers, body)?;
+        let makers = self.desk.makers().await.map_err(DeskError::from)?;
+        let random = self.desk.randomness()?;
+        let now = self.desk.now();
+        let begun = lock(&self.challenges).begin(&body, &makers, random, now, begun)?;
+        Ok(ChallengeAnswer {
+            id: STANDARD.encode(begun.id),
+            nonce: STANDARD.encode(begun.nonce),
+            credential: STANDARD.encode(begun.credential.blob),
+            encrypted_seed: STANDARD.encode(begun.credential.encrypted_seed),
+            expires_in_seconds: CHALLENGE_LIFETIME.as_secs(),
+        })
+    }
+
+    /// What the evidence about the key is worth.
+    async fn prove(
+        &self,
+        asked: &Asked,
+        begun: Instant,
+    ) -> Result<Result<Level, AttestationError>, Refusal> {
+        let Some(evidence) = &asked.evidence else {
+            return Ok(Ok(Level::None));
+        };
+        let makers = self.desk.makers().await.map_err(DeskError::from)?;
+        let now = self.desk.now();
+        let mut challenges = lock(&self.challenges);
+        Ok(challenges.judge(evidence, &asked.csr, &asked.key, &makers, now, begun))
+    }
+
     /// Serves one check; beside the outcome, the address it was for, when it could be read.
     async fn check(
         &self,
@@ -192,9 +268,11 @@ impl<D: EnrolmentDesk> Counter<D> {
             .judge(&address, code.as_ref(), begun, Use::Look)
             .await?;
         let person = admit(card.kind, person, verdict)?;
+        let key_assurance = person.key_assurance.as_str();
         let before = self.desk.card_before(&person.account, card).await?;
         Ok(Accepted {
             status: "accepted",
+            key_assurance,
             management_key: before.keys.map(|handed| hex(handed.keys.management())),
         })
     }
@@ -271,12 +349,21 @@ impl<D: EnrolmentDesk> Counter<D> {
     }
 
     async fn decide_and_issue(&self, asked: Asked, begun: Instant) -> Result<Answer, Refusal> {
-        let how = Use::Up;
+        let proved = self.prove(&asked, begun).await?;
+        let demanded = self
+            .desk
+            .person(&asked.address)
+            .map_or(KeyAssurance::None, |person| person.key_assurance);
+        // A code is not spent on a key that will be refused.
+        let how = match proved {
+            Ok(level) if is_enough(level, demanded) => Use::Up,
+            _ => Use::Look,
+        };
         let (person, verdict) = self
             .judge(&asked.address, asked.code.as_ref(), begun, how)
             .await?;
         let now = self.desk.now();
-        let order = decide(asked, person, verdict)?;
+        let order = decide(asked, person, verdict, proved)?;
         let (account, card) = (order.account.clone(), order.card);
         let issued = self.desk.issue(order, now).await?;
         // The certificates are issued: a card without keys of its own is better than none.

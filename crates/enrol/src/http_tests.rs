@@ -20,6 +20,7 @@ use time::macros::datetime;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::attestation::{Makers, Randomness};
 use crate::desk::{CardBefore, DeskError, HandedOut, PersonFacts};
 use crate::order::EnrolmentOrder;
 
@@ -66,6 +67,7 @@ impl Desk {
             account: account(),
             enabled: true,
             card_kinds: CardKinds::ALL,
+            key_assurance: KeyAssurance::None,
         };
         Arc::new(Self {
             authority: Authority::new(settings).unwrap(),
@@ -141,6 +143,19 @@ impl EnrolmentDesk for Desk {
         })
     }
 
+    async fn makers(&self) -> Result<Makers, StorageError> {
+        Ok(Makers::default())
+    }
+
+    fn randomness(&self) -> Result<Randomness, DeskError> {
+        Ok(Randomness {
+            id: [1; 32],
+            nonce: [2; 32],
+            secret: [3; 32],
+            seed: [4; 32],
+        })
+    }
+
     async fn hand_out(
         &self,
         _account: &AccountId,
@@ -166,6 +181,7 @@ impl EnrolmentDesk for Desk {
             card: order.card,
             key: order.key,
             authentication_key: order.authentication_key,
+            policies: Vec::new(),
             requester: Actor::Person(sid),
             approver: Actor::Administrator("root".into()),
         };
@@ -596,6 +612,7 @@ async fn the_authoritys_own_key_is_refused() {
         care: CardCare::Own,
         key: issuing,
         authentication_key: None,
+        level: Level::None,
         status: Status::Active,
     };
     let refused = desk.issue(order, NOW).await.unwrap_err();
@@ -634,7 +651,10 @@ async fn a_check_says_yes_and_leaves_the_code_good() {
     let desk = Desk::new();
     for _ in 0..3 {
         let (status, answer) = ask(&desk, &check_body()).await;
-        assert_eq!((status, answer), (200, json!({"status": "accepted"})));
+        assert_eq!(
+            (status, answer),
+            (200, json!({"status": "accepted", "key_assurance": "none"}))
+        );
     }
     let key = SoftwareKey::generate().unwrap();
     assert_eq!(

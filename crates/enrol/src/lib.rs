@@ -7,6 +7,7 @@
 //! What an enrolment gives is decided by the profile of the authority. The request gives the key
 //! and nothing else: whatever names, extensions or powers it asks for do not matter.
 
+mod attestation;
 mod decide;
 mod desk;
 mod http;
@@ -15,11 +16,14 @@ mod order;
 mod refusal;
 mod request;
 
+pub use attestation::{AttestationError, Evidence, Makers, NONCE_BYTES, Randomness};
 pub use decide::{admit, decide};
 pub use desk::{
     CardBefore, DeskError, EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt,
 };
-pub use http::{BODY_BYTES_MAX, CHECK_PATH, CODE_REFUSAL_FLOOR, ENROLMENTS_PATH, router};
+pub use http::{
+    ATTESTATIONS_PATH, BODY_BYTES_MAX, CHECK_PATH, CODE_REFUSAL_FLOOR, ENROLMENTS_PATH, router,
+};
 pub use limit::{ATTEMPT_WINDOW, Attempts, TRACKED_MAX, TooMany};
 pub use order::EnrolmentOrder;
 pub use refusal::Refusal;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was decided to be issued.
 
+use lanyard_attest::Level;
 use lanyard_authority::{Card, CardCare, Status};
 use lanyard_directory::AccountId;
 use lanyard_x509::PublicKey;
@@ -25,6 +26,8 @@ pub struct EnrolmentOrder {
     pub key: PublicKey,
     /// The key in slot 9E, when the card has one.
     pub authentication_key: Option<PublicKey>,
+    /// What was proved about where the key in slot 9A lives.
+    pub level: Level,
     /// [`Status::Active`] when the person has chosen a PIN before, [`Status::Issued`] otherwise.
     pub status: Status,
 }

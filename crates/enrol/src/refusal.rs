@@ -8,6 +8,7 @@ use lanyard_directory::StorageError;
 use lanyard_fault::Fault;
 use lanyard_x509::{CsrError, SignatureError};
 
+use crate::attestation::AttestationError;
 use crate::desk::DeskError;
 use crate::request::RequestError;
 
@@ -40,6 +41,12 @@ pub enum Refusal {
     /// Policy does not accept this kind of card. Told only to whoever had the code.
     #[error("this kind of card is not accepted")]
     CardKind,
+    /// Policy demands more to be proved about where the key lives. Told only to whoever had the code.
+    #[error("policy demands more to be proved about where the key lives")]
+    KeyAssurance,
+    /// What was said about where the key lives does not hold.
+    #[error(transparent)]
+    Attestation(#[from] AttestationError),
     /// The desk could not do it.
     #[error(transparent)]
     Desk(#[from] DeskError),
@@ -57,6 +64,11 @@ impl Refusal {
             Self::Code => Fault::EnrolCodeRefused,
             Self::AccountDisabled => Fault::AccountDisabled,
             Self::CardKind => Fault::CardKindRefused,
+            Self::KeyAssurance => Fault::KeyAssuranceDemanded,
+            Self::Attestation(AttestationError::Malformed) => Fault::AttestationMalformed,
+            Self::Attestation(AttestationError::Challenge) => Fault::AttestationLate,
+            Self::Attestation(AttestationError::Keys) => Fault::AttestationKeys,
+            Self::Attestation(AttestationError::NotThisKey) => Fault::AttestationRefused,
             Self::Desk(DeskError::KeyRefused) => Fault::RequestKeyRefused,
             Self::Desk(DeskError::CardState) => Fault::CardOutOfLife,
             Self::Desk(DeskError::Authority) => Fault::ServerInternal,
@@ -78,10 +90,17 @@ impl Refusal {
             }
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Request(_) | Self::Desk(DeskError::KeyRefused) => StatusCode::BAD_REQUEST,
+            Self::Attestation(AttestationError::Challenge) => StatusCode::CONFLICT,
+            Self::Attestation(AttestationError::Malformed | AttestationError::Keys)
+            | Self::Request(_)
+            | Self::Desk(DeskError::KeyRefused) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Code
             | Self::AccountDisabled
             | Self::CardKind
+            | Self::KeyAssurance
+            | Self::Attestation(AttestationError::NotThisKey)
             | Self::Desk(DeskError::CardState) => StatusCode::FORBIDDEN,
             Self::Desk(DeskError::Storage(StorageError::Busy | StorageError::Full)) => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -8,6 +8,8 @@ use lanyard_directory::{EnrolCode, SipAddress};
 use lanyard_x509::{Csr, CsrError, PublicKey};
 use serde::Deserialize;
 
+use crate::attestation::Evidence;
+
 /// The only template that people enrol by themselves.
 pub const TEMPLATE_SMARTCARD_USER: &str = "SmartcardUser";
 /// Longest name of a card.
@@ -27,6 +29,9 @@ struct Body {
     card_authentication_csr: Option<String>,
     card: CardBody,
     pin_changed: bool,
+    /// What the computer says about where the key lives.
+    #[serde(default)]
+    attestation: Option<Evidence>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +83,10 @@ pub struct Asked {
     pub authentication_key: Option<PublicKey>,
     /// Whether the person has chosen a PIN.
     pub pin_changed: bool,
+    /// What the computer says about where the key in slot 9A lives.
+    pub evidence: Option<Evidence>,
+    /// The request for slot 9A as it came: the evidence names it.
+    pub csr: Vec<u8>,
 }
 
 /// Why a request is not well formed.
@@ -130,7 +139,13 @@ impl Asked {
         }
         let code = body.code.parse().ok();
         let pin_changed = body.pin_changed;
+        let evidence = body.attestation;
+        let csr = STANDARD
+            .decode(&body.csr)
+            .map_err(|_| RequestError::Base64)?;
         Ok(Self {
+            evidence,
+            csr,
             code,
             address,
             card,

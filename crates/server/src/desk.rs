@@ -19,8 +19,8 @@ use lanyard_directory::{
     Account, AccountId, CodeVerdict, EnrolCode, EnrolCodes, SipAddress, StorageError,
 };
 use lanyard_enrol::{
-    CardBefore, DeskError, EnrolmentDesk, EnrolmentOrder, HandedOut, Peer, PersonFacts,
-    RefusedAttempt,
+    CardBefore, DeskError, EnrolmentDesk, EnrolmentOrder, HandedOut, Makers, Peer, PersonFacts,
+    Randomness, RefusedAttempt,
 };
 use lanyard_x509::{Certificate, Serial};
 use std::sync::Arc;
@@ -74,6 +74,7 @@ impl EnrolmentDesk for Desk {
             account: account.id.clone(),
             enabled: account.enabled,
             card_kinds: people.policy_of(account).card_kinds,
+            key_assurance: people.policy_of(account).key_assurance,
         })
     }
 
@@ -104,6 +105,16 @@ impl EnrolmentDesk for Desk {
             judged.map_err(|error: lanyard_store::StoreError| error.into())
         });
         judged.await.unwrap_or(Err(StorageError::Failed))
+    }
+
+    async fn makers(&self) -> Result<Makers, StorageError> {
+        let app = Arc::clone(&self.app);
+        let read = tokio::task::spawn_blocking(move || crate::attestation::makers(&app.store));
+        read.await.unwrap_or(Err(StorageError::Failed))
+    }
+
+    fn randomness(&self) -> Result<Randomness, DeskError> {
+        crate::attestation::randomness().ok_or(DeskError::Authority)
     }
 
     async fn card_before(&self, account: &AccountId, card: Card) -> Result<CardBefore, DeskError> {
@@ -186,6 +197,11 @@ fn issue(app: &App, order: EnrolmentOrder, now: OffsetDateTime) -> Result<Issued
         card: order.card,
         key: order.key,
         authentication_key: order.authentication_key,
+        policies: order
+            .level
+            .policy(app.authority.card_attested_policy().as_ref())
+            .into_iter()
+            .collect(),
         requester: requester.clone(),
         approver,
     };
@@ -203,7 +219,7 @@ fn issue(app: &App, order: EnrolmentOrder, now: OffsetDateTime) -> Result<Issued
         card_life::activated(app, &holder, &order.card.guid, now)?;
     }
     supersede(app, account, &order.card.guid, &keep, requester, now);
-    tracing::info!(address = %account.sip_address, card = %order.card.guid, label = %order.label, "card enrolled");
+    tracing::info!(address = %account.sip_address, card = %order.card.guid, label = %order.label, key = %order.level, "card enrolled");
     Ok(issued)
 }
 

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod app;
+pub(crate) mod attestation;
 mod card_life;
 pub mod chat;
 pub mod cli;

@@ -6,6 +6,7 @@
 //! decides nothing about people, certificates or presence: it keeps rows.
 
 mod accounts;
+mod attestation;
 mod audit;
 mod cards;
 mod certificates;
@@ -22,6 +23,7 @@ mod value;
 mod writer;
 
 pub use accounts::ChangeError;
+pub use attestation::{KnownTpm, MakerOf, MakerRecord};
 pub use cards::{CardChangeError, CardRecord};
 pub use certificates::CertificateFilter;
 pub use error::StoreError;

@@ -45,6 +45,6 @@ pub use key::{
 };
 pub use name::{DistinguishedName, NameError};
 pub use oid::{Eku, Oid, OidError};
-pub use serial::{KeyId, SERIAL_BYTES_MAX, Serial, SerialError, Thumbprint};
+pub use serial::{KeyId, SERIAL_BYTES_MAX, Serial, SerialError, Thumbprint, ThumbprintError};
 pub use signer::{SignError, Signer, SoftwareKey, SoftwareKeyError};
 pub use text::PemError;

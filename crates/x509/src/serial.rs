@@ -119,6 +119,33 @@ impl fmt::Display for Thumbprint {
     }
 }
 
+impl FromStr for Thumbprint {
+    type Err = ThumbprintError;
+
+    /// Reads 64 hexadecimal digits; colons between them, as OpenSSL prints them, are passed over.
+    fn from_str(text: &str) -> Result<Self, ThumbprintError> {
+        let digits: Vec<u32> = text
+            .chars()
+            .filter(|digit| *digit != ':')
+            .map(|digit| digit.to_digit(16).ok_or(ThumbprintError))
+            .collect::<Result<_, _>>()?;
+        let mut bytes = [0; 32];
+        if digits.len() != 2 * bytes.len() {
+            return Err(ThumbprintError);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let value = pair.iter().fold(0, |value, digit| (value << 4) | digit);
+            *byte = u8::try_from(value).map_err(|_| ThumbprintError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The text is no thumbprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a thumbprint is 64 hexadecimal digits")]
+pub struct ThumbprintError;
+
 impl fmt::Debug for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Thumbprint({self})")

@@ -58,6 +58,14 @@ actions! {
     GroupChanged = "group.changed",
     /// A policy was set.
     PolicySet = "policy.set",
+    /// A maker's word about keys was made to count.
+    MakerAdded = "attestation.maker-added",
+    /// A maker's word about keys no longer counts.
+    MakerRemoved = "attestation.maker-removed",
+    /// One TPM's word about keys was made to count.
+    TpmAdded = "attestation.tpm-added",
+    /// One TPM's word about keys no longer counts.
+    TpmRemoved = "attestation.tpm-removed",
     /// A certificate was issued.
     CertificateIssued = "certificate.issued",
     /// A certificate was put in force.

@@ -12,7 +12,10 @@ use time::OffsetDateTime;
 
 use super::protocol::{Reply, Request};
 use super::view::ServerView;
-use super::{audit, card_life, cards, groups, listener_certificate, policy, sessions, users, ways};
+use super::{
+    attestation, audit, card_life, cards, groups, listener_certificate, policy, sessions, users,
+    ways,
+};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -84,6 +87,7 @@ pub fn execute(app: &App, actor: &Actor, request: Request) -> Result<Reply, Prob
         Request::SessionEndAll(address) => sessions::end_all(&desk, &address),
         Request::AuditShow { after, limit } => audit::show(&desk, after, limit),
         Request::AuditVerify => audit::verify(&desk),
+        Request::Attestation(request) => attestation::carry_out(&desk, request),
         Request::CertificateRenew(names) => listener_certificate::renew(&desk, &names),
     }
 }

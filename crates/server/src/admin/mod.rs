@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Administration: one set of verbs, carried out by the running server or, without one, in place.
 
+mod attestation;
 mod audit;
 mod card_life;
 mod cards;
@@ -17,6 +18,7 @@ mod users;
 mod view;
 mod ways;
 
+pub use attestation::{AttestationRequest, AttestationView, MakerView, Makes, TpmView};
 pub(crate) use audit::{problem as audit_problem, verify_trail};
 pub(crate) use card_life::CHECKS_MIN;
 pub(crate) use cards::end_card;

@@ -7,6 +7,7 @@ use lanyard_directory::{AccountChange, GroupName, GroupPolicy, NewAccount, SipAd
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::attestation::{AttestationRequest, AttestationView};
 use super::view::{
     AuditVerdict, AuditView, CardEnd, CardView, CodeView, GroupView, ImportView, PolicyChangeView,
     PolicyView, RenewedView, ServerView, SessionsEnded, UnblockView, UserEnd, UserView, WaysView,
@@ -56,6 +57,8 @@ pub enum Request {
     Ping,
     /// Make an account.
     UserAdd(NewAccount),
+    /// Whose word counts about where a key lives.
+    Attestation(AttestationRequest),
     /// All accounts.
     UserList,
     /// One account.
@@ -312,6 +315,8 @@ pub enum PolicyField {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
+    /// Whose word counts about where a key lives.
+    Attestation(AttestationView),
     /// To [`Request::Ping`].
     Server(ServerView),
     /// One account.

@@ -11,6 +11,7 @@ use lanyard_directory::{
     SipAddress, Upn,
 };
 
+use super::attestation::AttestationCommand;
 use crate::data::DATA_DIR_DEFAULT;
 
 /// The server of Lanyard, and its administration.
@@ -56,6 +57,9 @@ pub enum Command {
     /// What is asked of people when they sign in.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Whose word counts about where the key of a card lives.
+    #[command(subcommand)]
+    Attestation(AttestationCommand),
     /// Cards and the certificates on them.
     #[command(subcommand)]
     Card(CardCommand),

@@ -2,6 +2,7 @@
 //! The command line: words in, requests out, answers as tables or JSON.
 
 mod args;
+mod attestation;
 mod cards;
 mod input;
 mod photos;

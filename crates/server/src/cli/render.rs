@@ -59,6 +59,7 @@ pub(super) fn reply(reply: &Reply, json: bool) -> String {
         Reply::Audit(rows) => audit(rows),
         Reply::AuditVerdict(view) => verdict(view),
         Reply::Renewed(view) => renewed(view),
+        Reply::Attestation(view) => super::attestation::view(view),
     }
 }
 

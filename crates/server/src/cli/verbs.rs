@@ -147,6 +147,7 @@ pub(super) fn request(command: Command) -> Result<Request, Problem> {
         Command::Policy(PolicyCommand::Verify { address }) => Request::PolicyVerify(address),
         Command::Policy(PolicyCommand::Set(change)) => policy_request(change)?,
         Command::Card(command) => card_request(command)?,
+        Command::Attestation(command) => super::attestation::request(command)?,
         Command::Certificate(CertificateCommand::Renew { san }) => {
             Request::CertificateRenew(san.iter().map(ToString::to_string).collect())
         }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whose word counts about where a key lives, and what a card's certificate says of it.
+
+use aws_lc_rs::rand;
+use lanyard_attest::Level;
+use lanyard_authority::Authority;
+use lanyard_directory::StorageError;
+use lanyard_enrol::{Makers, Randomness};
+use lanyard_store::{MakerOf, Store};
+use lanyard_x509::Certificate;
+
+/// The makers and TPMs that the administrator has added.
+pub(crate) fn makers(store: &Store) -> Result<Makers, StorageError> {
+    let mut makers = Makers::default();
+    for record in store.makers()? {
+        match record.of {
+            MakerOf::Tpms => makers.tpms.push(record.certificate),
+            MakerOf::Cards => makers.cards.push(record.certificate),
+        }
+    }
+    makers.known = store
+        .known_tpms()?
+        .into_iter()
+        .map(|tpm| tpm.endorsement_key)
+        .collect();
+    Ok(makers)
+}
+
+/// Randomness for one challenge; `None` when the system gives none.
+pub(crate) fn randomness() -> Option<Randomness> {
+    Some(Randomness {
+        id: draw()?,
+        nonce: draw()?,
+        secret: draw()?,
+        seed: draw()?,
+    })
+}
+
+/// What was proved about the key of a certificate that our authority has issued.
+pub(crate) fn level_of(authority: &Authority, certificate: &Certificate) -> Level {
+    let own = authority.card_attested_policy();
+    Level::of_policies(&certificate.extensions().policies, own.as_ref())
+}
+
+fn draw<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).ok()?;
+    Some(bytes)
+}
