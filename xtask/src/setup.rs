@@ -42,6 +42,7 @@ const JUDGES: &[&str] = &[
     "tmux",
     "procps",
     "curl",
+    "imagemagick",
     "git",
     "gnutls-bin",
     "swtpm",

@@ -61,6 +61,9 @@ pub fn normalise(file: &[u8]) -> Result<Vec<u8>, PhotoError> {
     if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png)) {
         return Err(PhotoError::Format);
     }
+    if reader.format() == Some(ImageFormat::Jpeg) && !is_whole(file) {
+        return Err(PhotoError::Damaged);
+    }
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(SOURCE_SIDE_MAX);
     limits.max_image_height = Some(SOURCE_SIDE_MAX);
@@ -83,6 +86,14 @@ pub fn normalise(file: &[u8]) -> Result<Vec<u8>, PhotoError> {
     };
     picture.apply_orientation(orientation);
     encode(&on_white(&picture))
+}
+
+/// Whether a JPEG goes on to its end. Decoders paint what is missing grey, and nobody would know.
+fn is_whole(jpeg: &[u8]) -> bool {
+    // The end (FFD9) behind the beginning of the last scan (FFDA); a small picture in the metadata
+    // has an end of its own before that. Inside a scan neither can stand.
+    let last = |marker: &[u8]| jpeg.windows(2).rposition(|pair| pair == marker);
+    last(b"\xFF\xD9").is_some_and(|end| last(b"\xFF\xDA").is_some_and(|scan| scan < end))
 }
 
 /// Transparent parts become white: a JPEG has no transparency.
@@ -200,6 +211,10 @@ mod tests {
         let whole = png(64, 64, [1, 2, 3, 255]);
         for cut in [9, 20, 40, whole.len() / 2] {
             assert_eq!(normalise(&whole[..cut]), Err(PhotoError::Damaged), "{cut}");
+        }
+        let jpeg = normalise(&whole).unwrap();
+        for cut in [9, 200, jpeg.len() - 3] {
+            assert_eq!(normalise(&jpeg[..cut]), Err(PhotoError::Damaged), "{cut}");
         }
         assert_eq!(normalise(&png(15, 64, [0; 4])), Err(PhotoError::TooSmall));
         let endless = vec![0xFF; SOURCE_BYTES_MAX + 1];

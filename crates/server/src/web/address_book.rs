@@ -71,8 +71,7 @@ pub async fn search(State(web): State<Arc<Web>>, body: String) -> Response {
         Err(response) => return *response,
     };
     let Ok((request, _)) = SearchRequest::parse(&body) else {
-        let fault = Some(Fault::RequestMalformed);
-        return soap_fault(&web, Diagnostic::RequestInvalid, fault);
+        return soap_fault(&web, Diagnostic::RequestInvalid, None);
     };
     metrics::counter!("lanyard_searches_total").increment(1);
     let shared = Arc::clone(&web);

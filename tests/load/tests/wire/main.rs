@@ -2,9 +2,12 @@
 //! What the server answers to a client that follows no rule: card certificates in every state,
 //! tickets that are misused, signatures that are wrong; and what is left when it is killed.
 
+mod address_book;
+mod blocked;
 mod cards;
 mod clocks;
 mod crash;
+mod documents;
 mod passwords;
 mod registration;
 mod roster;
