@@ -17,7 +17,7 @@ mod refusal;
 mod request;
 
 pub use attestation::{AttestationError, Evidence, Makers, NONCE_BYTES, Randomness};
-pub use decide::{admit, decide};
+pub use decide::{admit, decide, is_enough};
 pub use desk::{
     CardBefore, DeskError, EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt,
 };

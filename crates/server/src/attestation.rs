@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whose word counts about where a key lives, and what a card's certificate says of it.
+//! Whose word counts about where a key lives.
 
 use aws_lc_rs::rand;
-use lanyard_attest::Level;
-use lanyard_authority::Authority;
 use lanyard_directory::StorageError;
 use lanyard_enrol::{Makers, Randomness};
 use lanyard_store::{MakerOf, Store};
-use lanyard_x509::Certificate;
 
 /// The makers and TPMs that the administrator has added.
 pub(crate) fn makers(store: &Store) -> Result<Makers, StorageError> {
@@ -34,12 +31,6 @@ pub(crate) fn randomness() -> Option<Randomness> {
         secret: draw()?,
         seed: draw()?,
     })
-}
-
-/// What was proved about the key of a certificate that our authority has issued.
-pub(crate) fn level_of(authority: &Authority, certificate: &Certificate) -> Level {
-    let own = authority.card_attested_policy();
-    Level::of_policies(&certificate.extensions().policies, own.as_ref())
 }
 
 fn draw<const N: usize>() -> Option<[u8; N]> {

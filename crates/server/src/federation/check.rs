@@ -5,8 +5,10 @@
 //! validity, purpose, the registry (ours, not revoked, active), the account, policy, and whether the
 //! card belongs to the address that was typed.
 
-use lanyard_authority::{CardKind, CardState, CertificateRow, ProfileName, Status};
+use lanyard_attest::Level;
+use lanyard_authority::{CardKind, CardState, CertificateRow, ProfileName, Status, TemplateArc};
 use lanyard_directory::{Account, AccountId, SipAddress, Snapshot};
+use lanyard_enrol::is_enough;
 use lanyard_fault::Fault;
 use lanyard_x509::{Certificate, ChainCheck, ChainError, Eku, Serial, verify_chain};
 use std::sync::Arc;
@@ -105,13 +107,12 @@ pub fn verify(evidence: &Evidence<'_>) -> Result<VerifiedCard, Refused> {
     let kind = row
         .card_kind
         .ok_or_else(|| refused(Fault::CardKindRefused))?;
-    if !evidence
-        .people
-        .policy_of(&account)
-        .card_kinds
-        .contains(directory_kind(kind))
-    {
+    let policy = evidence.people.policy_of(&account);
+    if !policy.card_kinds.contains(directory_kind(kind)) {
         return Err(refused(Fault::CardKindRefused));
+    }
+    if !is_enough(proved(evidence), policy.key_assurance) {
+        return Err(refused(Fault::KeyAssuranceDemanded));
     }
     if evidence
         .address
@@ -155,6 +156,15 @@ pub fn holder<'a>(evidence: &Evidence<'a>) -> Result<(Arc<Account>, &'a Certific
     let id: AccountId = sid.as_str().parse().map_err(|_| Fault::AccountUnknown)?;
     let account = evidence.people.by_id(&id).ok_or(Fault::AccountUnknown)?;
     Ok((Arc::clone(account), row))
+}
+
+/// What the certificate says that was proved about its key. Only after the chain has been checked.
+fn proved(evidence: &Evidence<'_>) -> Level {
+    let own = evidence
+        .anchors
+        .first()
+        .and_then(|root| TemplateArc::of_root(root).card_attested());
+    Level::of_policies(&evidence.leaf.extensions().policies, own.as_ref())
 }
 
 /// The directory's word for a kind of card.
