@@ -8,8 +8,8 @@ pub struct Exchange<'a> {
     pub command: &'a [u8],
     /// Whether a chain was begun and not ended since the reset.
     pub chain: bool,
-    /// Whether a change or unblocking was refused since the reset.
-    pub refused_change: bool,
+    /// Whether a PIN, a PUK or a proof of the management key was refused since the reset.
+    pub refused_proof: bool,
     /// Our status word.
     pub ours: u16,
     /// Theirs.
@@ -51,6 +51,13 @@ impl Exchange<'_> {
         self.command.get(3).copied().unwrap_or(0)
     }
 
+    /// Whether it names the object `5FC1xx`.
+    fn names(&self, last: u8) -> bool {
+        self.command
+            .windows(3)
+            .any(|window| window == [0x5F, 0xC1, last])
+    }
+
     fn classes(&self) -> (Class, Class) {
         (Class::of(self.ours), Class::of(self.theirs))
     }
@@ -71,7 +78,7 @@ pub const EXCUSES: &[Excuse] = &[
     ),
     (
         "a class that is none: theirs looks at the bit for chaining alone",
-        |it| it.ours == 0x6E00 || it.ours == 0x6882,
+        |it| matches!(it.ours, 0x6E00 | 0x6882),
     ),
     (
         "ours keeps objects of PIV's range that the standard leaves undefined",
@@ -92,10 +99,8 @@ pub const EXCUSES: &[Excuse] = &[
     ("trivial PINs are refused by ours alone", |it| {
         matches!(it.instruction(), 0x24 | 0x2C) && it.ours == 0x6A80 && it.theirs == 0x9000
     }),
-    ("its PUT DATA and key history: see the table", |it| {
-        it.command
-            .windows(3)
-            .any(|window| window == [0x5F, 0xC1, 0x0C])
+    ("its key history counts its own keys: see the table", |it| {
+        it.names(0x0C)
     }),
     (
         "any command between VERIFY and the use of 9C spends the PIN there",
@@ -105,19 +110,39 @@ pub const EXCUSES: &[Excuse] = &[
         "it looks at the length of the data and not at the algorithm",
         |it| it.instruction() == 0x87 && it.ours == 0x6A86 && it.theirs != 0x6A86,
     ),
-    ("a malformed PIN or PUK costs a try there, or is told without a counter", |it| {
-        matches!(it.instruction(), 0x20 | 0x24 | 0x2C) && it.ours == 0x6A80 && it.theirs >> 8 == 0x63
-    }),
-    ("a wrong CHANGE REFERENCE DATA or PUK leaves the PIN verified there", |it| {
-        it.refused_change && it.ours != 0x9000 && Class::of(it.theirs) == Class::Done
-    }),
-    ("bytes behind a tag list, or a shorter one, are passed over there", |it| {
-        it.instruction() == 0xCB && it.ours == 0x6A80 && Class::of(it.theirs) == Class::Done
-    }),
+    (
+        "a malformed PIN or PUK costs a try there, or is told without a counter",
+        |it| {
+            matches!(it.instruction(), 0x20 | 0x24 | 0x2C)
+                && it.ours == 0x6A80
+                && it.theirs >> 8 == 0x63
+        },
+    ),
+    (
+        "a wrong PIN, PUK or proof in these commands leaves what was proved before there",
+        |it| it.refused_proof && it.ours == 0x6982 && Class::of(it.theirs) == Class::Done,
+    ),
+    (
+        "bytes behind a template or an object are passed over there",
+        |it| {
+            matches!(it.instruction(), 0x47 | 0x87 | 0xCB | 0xDB)
+                && it.ours == 0x6A80
+                && Class::of(it.theirs) == Class::Done
+        },
+    ),
+    (
+        "a digest must be exactly as long as the curve there",
+        |it| it.instruction() == 0x87 && it.ours == 0x9000 && it.theirs == 0x6A80,
+    ),
+    (
+        "its printed information exists before it was written",
+        |it| it.names(0x09),
+    ),
     ("triple DES has two names for ours", |it| {
         it.instruction() == 0x87 && (it.p1(), it.p2()) == (0x00, 0x9B)
     }),
-    ("what replaces a short AID by the whole one does not look behind it", |it| {
-        it.instruction() == 0xA4 && it.ours == 0x6700
-    }),
+    (
+        "SELECT with another P2: what replaces a short AID there wants 00 and looks at nothing else",
+        |it| it.instruction() == 0xA4 && (it.p2() != 0 || it.ours == 0x6700),
+    ),
 ];

@@ -17,7 +17,7 @@ use crate::rows::{self, Step};
 use crate::wire::{bytes, hex, split};
 
 /// Commands of an ordinary run.
-const COMMANDS: u32 = 3_000;
+const COMMANDS: u32 = 6_000;
 const SEED: u64 = 20_261_122;
 /// Commands between two resets, at most.
 const STREAM_COMMANDS_MAX: u64 = 12;
@@ -146,7 +146,7 @@ impl Pair {
         self.ours.reset()?;
         self.theirs.reset()?;
         let mut story = Vec::new();
-        let (mut chain, mut refused_change) = (false, false);
+        let (mut chain, mut refused_proof) = (false, false);
         for _ in 0..=dice.below(STREAM_COMMANDS_MAX) {
             *sent += 1;
             let command = match next(dice, pool) {
@@ -167,7 +167,7 @@ impl Pair {
             let exchange = Exchange {
                 command: &command,
                 chain,
-                refused_change,
+                refused_proof,
                 ours: split(&ours)?.1,
                 theirs: split(&theirs)?.1,
             };
@@ -184,7 +184,7 @@ impl Pair {
                     None => Ended::Unexplained(story.join("\n")),
                 });
             }
-            refused_change |= matches!(command.get(1), Some(0x24 | 0x2C))
+            refused_proof |= matches!(command.get(1), Some(0x24 | 0x2C | 0x87))
                 && Class::of(exchange.ours) == Class::Denied;
             let begins = command.first().is_some_and(|class| class & 0x10 != 0);
             chain = begins || (chain && Class::of(exchange.ours) != Class::Done);
