@@ -43,6 +43,19 @@ impl CardSession {
         }
     }
 
+    /// Whether the card can be put into the care of a help desk.
+    ///
+    /// # Errors
+    ///
+    /// When the card is gone.
+    pub fn knows_desk(&mut self) -> Result<bool, CardFault> {
+        let status = self.exchange(Command::desk_challenge())?.status();
+        Ok(matches!(
+            status,
+            StatusWord::SUCCESS | StatusWord::REFERENCE_NOT_FOUND
+        ))
+    }
+
     /// Gives the card its desk key; the management key and the PIN were shown before.
     ///
     /// # Errors

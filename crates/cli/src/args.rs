@@ -165,6 +165,9 @@ pub enum Verb {
         /// The module's file.
         module: PathBuf,
     },
+    /// See all your cards, name them, report one lost.
+    #[command(subcommand)]
+    MyCards(MyCards),
     /// The background process. Started by the others.
     #[command(hide = true)]
     Agent,
@@ -307,17 +310,13 @@ pub enum Card {
         #[arg(long, value_name = "FD")]
         new_pin_fd: Option<u32>,
     },
-    /// Unblock the PIN with the PUK and choose a new one.
-    Unblock {
-        #[command(flatten)]
-        card: Which,
-        /// Read the PUK from this file descriptor.
-        #[arg(long, value_name = "FD")]
-        puk_fd: Option<u32>,
-        /// Read the new PIN from this file descriptor.
-        #[arg(long, value_name = "FD")]
-        new_pin_fd: Option<u32>,
-    },
+    /// Unblock the PIN and choose a new one: with your help desk, or with a PUK of your own.
+    ///
+    /// Without an option, a card in the care of the help desk shows what to read to it, and asks for its response; a
+    /// card of another make asks for the one-time code that the help desk has given you.
+    Unblock(Unblock),
+    /// Renew a card before it ends; its PIN stays.
+    Renew(Renew),
     /// Say for whom a card is enrolled, by which authority and until when.
     Status {
         #[command(flatten)]
@@ -334,6 +333,104 @@ pub enum Card {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// `lanyard card unblock`.
+#[derive(Debug, Args)]
+pub struct Unblock {
+    #[command(flatten)]
+    pub card: Which,
+    /// Only show what to read to the help desk.
+    #[arg(long)]
+    pub challenge: bool,
+    /// Unblock with a PUK of your own.
+    #[arg(long)]
+    pub puk: bool,
+    /// The server, when it is not found by itself (https://…).
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Read the help desk's response from this file descriptor.
+    #[arg(long, value_name = "FD")]
+    pub response_fd: Option<u32>,
+    /// Read the help desk's one-time code from this file descriptor.
+    #[arg(long, value_name = "FD")]
+    pub code_fd: Option<u32>,
+    /// Read the PUK from this file descriptor.
+    #[arg(long, value_name = "FD")]
+    pub puk_fd: Option<u32>,
+    /// Read the new PIN from this file descriptor.
+    #[arg(long, value_name = "FD")]
+    pub new_pin_fd: Option<u32>,
+}
+
+/// `lanyard card renew`.
+#[derive(Debug, Args)]
+pub struct Renew {
+    #[command(flatten)]
+    pub card: Which,
+    /// Give the card a new key; only virtual cards of Lanyard can.
+    #[arg(long)]
+    pub new_key: bool,
+    /// The server, when it is not found by itself (https://…).
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Read the PIN from this file descriptor.
+    #[arg(long, value_name = "FD")]
+    pub pin_fd: Option<u32>,
+    /// Read the admin key as hexadecimal digits from this file descriptor.
+    #[arg(long, value_name = "FD")]
+    pub admin_key_fd: Option<u32>,
+}
+
+/// `lanyard my-cards`.
+#[derive(Debug, Subcommand)]
+pub enum MyCards {
+    /// List all your cards: where they stand, on which computer they are, when they were used last.
+    List {
+        #[command(flatten)]
+        with: With,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Report a card lost: nobody signs in with it any more, and its sessions end at once.
+    Lost {
+        /// Its name, its computer, or the beginning of its number.
+        which: String,
+        #[command(flatten)]
+        with: With,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Give a card another name.
+    Rename {
+        /// Its name, its computer, or the beginning of its number.
+        which: String,
+        /// The new name.
+        name: String,
+        #[command(flatten)]
+        with: With,
+    },
+}
+
+/// The card at hand, which opens the list of the others.
+#[derive(Debug, Args)]
+pub struct With {
+    #[command(flatten)]
+    pub card: Which,
+    /// The server, when it is not found by itself (https://…).
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Read the PIN of the card at hand from this file descriptor.
+    #[arg(long, value_name = "FD")]
+    pub pin_fd: Option<u32>,
 }
 
 /// Which card is meant.

@@ -11,20 +11,20 @@ use lanyard_fault::Fault;
 use lanyard_x509::{Certificate, CsrBuilder, DistinguishedName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::address::SignInAddress;
+use crate::card_life::{
+    CardKeysBody, Personalised, care_of, computer_name, find_service, personalise,
+};
 use crate::cards::{
     CardChange, card_problem, new_pin, parse_admin_key, pin_format_problem, stored_admin_key,
 };
 use crate::config::ClientConfig;
 use crate::net::{HttpAnswer, HttpRequest, Net};
 use crate::problem::Problem;
-use crate::session::Now;
-use crate::signin::{Found, Locate, Progress, Query, refusal};
+use crate::signin::refusal;
 
-/// The path of the enrolment service on a server that is named by hand.
-const ENROLMENTS_PATH: &str = "/api/v1/enrolments";
 /// The template of a person's card.
 const TEMPLATE: &str = "SmartcardUser";
 
@@ -65,6 +65,11 @@ pub struct Enrolled {
     pub active: bool,
     /// The card also proves its presence.
     pub proves_presence: bool,
+    /// The help desk can unblock it.
+    pub in_care: bool,
+    /// Why it cannot, where it was meant to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub care_problem: Option<Problem>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +89,23 @@ struct CardBody {
     kind: &'static str,
     guid: String,
     label: String,
+    make: String,
+    computer: String,
+    care: &'static str,
+}
+
+#[derive(Serialize)]
+struct CheckBody<'a> {
+    code: &'a str,
+    address: &'a str,
+    card: &'a CardBody,
+}
+
+/// What the server says before anything happens to the card.
+#[derive(Default, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Checked {
+    #[serde(default)]
+    management_key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +115,18 @@ struct AnswerBody {
     #[serde(default)]
     card_authentication_certificate: Option<String>,
     status: String,
+    #[serde(default)]
+    card_keys: Option<CardKeysBody>,
+}
+
+/// What make a card is, where it tells.
+fn make_of(card: &CardChange<'_>) -> String {
+    let summary = &card.facts().summary;
+    if summary.kind.is_virtual() {
+        "Lanyard".to_owned()
+    } else {
+        summary.label.clone().unwrap_or_default()
+    }
 }
 
 /// A key on the card and the request that it signed.
@@ -130,8 +164,20 @@ pub fn enrol(
         Problem::new(Fault::ConfigClientInvalid).with_detail(format!("{error}."))
     })?;
     tell("Finding the enrolment service…");
-    let service = runtime.block_on(find_service(&net, config, order))?;
+    let server = order.server.as_deref();
+    let service = runtime.block_on(find_service(&net, config, &order.address, server))?;
+    // Asked before anything on the card is replaced: a wrong code costs no key.
+    tell("Checking the code…");
     let mut session = card.open()?;
+    let facts = CardBody {
+        kind: card.facts().kind_word(),
+        guid: number_so_far(&mut session)?,
+        label: card.facts().label().place,
+        make: make_of(card),
+        computer: computer_name(),
+        care: care_of(&mut session, card),
+    };
+    let before = runtime.block_on(check(&net, &service, order, &facts))?;
     let pin = match new {
         Some(new) => {
             tell("Changing the PIN…");
@@ -142,12 +188,11 @@ pub fn enrol(
         }
         None => pin,
     };
-    authenticate(&mut session, card, order)?;
+    authenticate(&mut session, card, order, &before)?;
     let guid = number(&mut session)?;
     session
         .verify(&pin, LastTry::Refuse)
         .map_err(card_problem)?;
-    drop(pin);
     tell("Making new keys on the card…");
     let sign_in = request(&mut session, Slot::Authentication, &order.address)?;
     let presence = request(&mut session, Slot::CardAuthentication, &order.address).ok();
@@ -158,90 +203,87 @@ pub fn enrol(
         template: TEMPLATE,
         csr: STANDARD.encode(&sign_in.csr),
         card_authentication_csr: presence.as_ref().map(|one| STANDARD.encode(&one.csr)),
-        card: CardBody {
-            kind: card.facts().kind_word(),
-            guid,
-            label: card.facts().label().place,
-        },
+        card: CardBody { guid, ..facts },
         pin_changed: true,
     };
     let answer = runtime.block_on(submit(&net, &service, &body))?;
     tell("Writing the certificate to the card…");
-    let enrolled = install(&mut session, &sign_in, presence.as_ref(), &answer)?;
+    let mut enrolled = install(&mut session, &sign_in, presence.as_ref(), &answer)?;
+    if let Some(keys) = &answer.card_keys {
+        tell("Putting the card into the care of your help desk…");
+        match personalise(&mut session, card, &pin, keys) {
+            Personalised::Done => enrolled.in_care = true,
+            Personalised::Not(problem) => enrolled.care_problem = Some(problem),
+        }
+    }
     Ok(enrolled)
 }
 
-async fn find_service(
+/// Asks whether the enrolment would be accepted. Gives the admin key that an earlier one has put on the card.
+async fn check(
     net: &Net,
-    config: &ClientConfig,
+    service: &str,
     order: &EnrolOrder,
-) -> Result<String, Problem> {
-    if let Some(server) = &order.server {
-        let secure = server
-            .get(..8)
-            .is_some_and(|head| head.eq_ignore_ascii_case("https://"));
-        if !secure {
-            let detail = "Its address must begin with https://.";
-            return Err(Problem::new(Fault::EnrolmentUnavailable).with_detail(detail));
-        }
-        let server = server.trim_end_matches('/');
-        let bare = server.matches('/').count() == 2;
-        return Ok(if bare {
-            format!("{server}{ENROLMENTS_PATH}")
-        } else {
-            server.to_owned()
-        });
-    }
-    let mut locate = Locate::new(&order.address, &config.allowed_domains);
-    let mut progress = locate.begin();
-    loop {
-        progress = match progress {
-            Progress::Failed(problem) => return Err(problem),
-            Progress::Found(Found::Root {
-                enrolment: Some(url),
-                ..
-            }) => return Ok(url),
-            Progress::Found(_) => return Err(Problem::new(Fault::EnrolmentUnavailable)),
-            // Unreachable by construction: every question below is answered.
-            Progress::Wait => return Err(Problem::new(Fault::EnrolmentUnavailable)),
-            Progress::Ask(base, queries) => ask(net, &mut locate, base, queries).await,
-        };
+    card: &CardBody,
+) -> Result<Checked, Problem> {
+    let host = crate::net::authority(service)
+        .map(|(_, host, _)| host)
+        .unwrap_or_default();
+    let body = CheckBody {
+        code: order.code.trim(),
+        address: order.address.as_str(),
+        card,
+    };
+    let json = serde_json::to_string(&body).map_err(|_| Problem::new(Fault::EnrolmentAnswer))?;
+    let url = format!("{}/check", service.trim_end_matches('/'));
+    let request = HttpRequest::post(url, "application/json", json);
+    let answer = crate::net::exchange(net, request, net.trust().web())
+        .await
+        .map_err(|fault| fault.problem(&host))?;
+    match answer.status {
+        200 => serde_json::from_str(&answer.body).map_err(|_| Problem::new(Fault::EnrolmentAnswer)),
+        // Servers of before this question was there.
+        404 | 405 => Ok(Checked::default()),
+        _ => Err(refusal(&answer, &host)),
     }
 }
 
-async fn ask(net: &Net, locate: &mut Locate, base: u64, queries: Vec<Query>) -> Progress {
-    let mut progress = Progress::Wait;
-    for (id, query) in (base..).zip(queries) {
-        progress = match query {
-            Query::Http(request) => {
-                let answer = crate::net::exchange(net, request, net.trust().web()).await;
-                locate.http(Now::from_system().wall, id, answer)
-            }
-            Query::Srv(name) => locate.srv(id, net.dns().srv(&name).await),
-        };
-        if progress != Progress::Wait {
-            break;
-        }
-    }
-    progress
+/// The card's number as it is; a blank one gets its number later, and until then has all zeros.
+fn number_so_far(session: &mut CardSession) -> Result<String, Problem> {
+    let guid = session.guid().map_err(card_problem)?;
+    Ok(guid.unwrap_or(Guid::new([0; 16])).to_string())
 }
 
-/// Authenticates with the admin key: the one given, the one beside the card, or the well-known one.
+/// An admin key, and what a card that knows no AES has of it.
+pub(crate) fn key_and_short(text: &Zeroizing<String>) -> Vec<ManagementKey> {
+    let long = ManagementKey::from_hex(text).ok();
+    let short = text
+        .get(..48)
+        .and_then(|short| ManagementKey::from_hex(short).ok());
+    long.into_iter().chain(short).collect()
+}
+
+/// Authenticates with the admin key: the one given, the one of an earlier enrolment, the one beside the card, or the
+/// well-known one.
 fn authenticate(
     session: &mut CardSession,
     card: &CardChange<'_>,
     order: &EnrolOrder,
+    before: &Checked,
 ) -> Result<(), Problem> {
-    let key = match &order.admin_key {
-        Some(text) => parse_admin_key(text)?,
+    let keys = match &order.admin_key {
+        Some(text) => vec![parse_admin_key(text)?],
         None => {
-            stored_admin_key(card.places(), card.facts()).unwrap_or_else(ManagementKey::blank_card)
+            let mut keys = Vec::new();
+            if let Some(text) = &before.management_key {
+                keys.extend(key_and_short(&Zeroizing::new(text.clone())));
+            }
+            keys.extend(stored_admin_key(card.places(), card.facts()));
+            keys.push(ManagementKey::blank_card());
+            keys
         }
     };
-    session
-        .authenticate_admin(&key)
-        .map(drop)
-        .map_err(card_problem)
+    crate::card_life::authenticate(session, &keys)
 }
 
 /// The card's number. One that was never personalised gets a random one, so that it can be reported lost.
@@ -343,6 +385,8 @@ fn install(
         not_after: certificate.not_after(),
         active: answer.status == "active",
         proves_presence,
+        in_care: false,
+        care_problem: None,
     })
 }
 

@@ -7,12 +7,14 @@
 
 pub mod address;
 pub mod agent;
+pub mod card_life;
 pub mod cards;
 pub mod config;
 pub mod enrolment;
 pub mod face;
 pub mod files;
 pub mod net;
+pub mod people;
 pub mod places;
 pub mod problem;
 pub mod session;

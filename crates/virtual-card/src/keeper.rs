@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The seam between the card's commands and what guards its secrets.
 //!
-//! The sealed file is one keeper; a keeper in the computer's TPM follows behind the same trait.
+//! The computer's TPM is one keeper, the sealed file another.
 
 use std::fmt;
 
@@ -13,10 +13,14 @@ use lanyard_piv::{
 };
 use zeroize::Zeroizing;
 
+use crate::tpm::KeyEvidence;
+
 /// How well a card's secrets are guarded against somebody who has the computer's disk.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protection {
+    /// The computer's TPM: keys do not leave it, and it counts tries itself.
+    Tpm,
     /// A file sealed under the PIN: eight digits can be tried out by whoever copies it.
     SealedFile,
 }
@@ -24,6 +28,7 @@ pub enum Protection {
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tpm => f.write_str("in the TPM of this computer"),
             Self::SealedFile => f.write_str("sealed file, no hardware protection"),
         }
     }
@@ -70,6 +75,9 @@ pub enum ReferenceError {
     /// The new PIN is the old one.
     #[error("the new PIN is the old one")]
     SameAsOld,
+    /// The new PIN is shorter or longer than this card takes.
+    #[error("the new PIN has too few or too many digits for this card")]
+    Refused,
     /// The keeper failed; nothing was given away and nothing is half done.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
@@ -100,6 +108,15 @@ pub enum KeeperError {
     /// A stored secret does not open: the state is damaged.
     #[error("the card's state is damaged")]
     Damaged,
+    /// The TPM cannot be reached, or is busy for too long.
+    #[error("the TPM does not answer")]
+    Unreachable,
+    /// The TPM's common lockout is on: other programs gave it too many wrong secrets.
+    #[error("the TPM is locked for everyone for a while")]
+    LockedOut,
+    /// The TPM refused what it should not refuse.
+    #[error("the TPM refused")]
+    Device,
 }
 
 /// The PIN's or the PUK's state.
@@ -187,6 +204,10 @@ pub trait Keeper: Send {
     /// Replaces an object; `None` removes it.
     fn put_object(&mut self, object: ObjectId, contents: Option<&[u8]>) -> Result<(), KeeperError>;
 
+    /// Whether the card can be put into the care of a help desk at all.
+    fn has_desk(&self) -> bool {
+        false
+    }
     /// Prepares the card for unblocking by the help desk, and gives the PUK up: from now on only the
     /// desk's responses replace the PIN. What is kept must not contain the key or any response.
     fn arm_desk(&mut self, opened: &Opened, key: &DeskKey) -> Result<(), KeeperError> {
@@ -212,6 +233,23 @@ pub trait Keeper: Send {
     /// Moves key and certificate from one slot to another, both or neither.
     fn adopt(&mut self, from: Slot, to: Slot, opened: &Opened) -> Result<(), KeeperError> {
         let _ = (from, to, opened);
+        Err(KeeperError::Unsupported)
+    }
+
+    /// Has the chip say that the key of a slot is in it; `qualifying` is the verifier's, at most 64
+    /// bytes. [`KeeperError::Unsupported`] where there is no chip or no attestation key.
+    fn attest(&mut self, slot: Slot, qualifying: &[u8]) -> Result<KeyEvidence, KeeperError> {
+        let _ = (slot, qualifying);
+        Err(KeeperError::Unsupported)
+    }
+    /// Opens what a verifier encrypted to the chip for this card's attestation key: `TPM2B_ID_OBJECT`
+    /// and `TPM2B_ENCRYPTED_SECRET` without their lengths.
+    fn activate(
+        &mut self,
+        id_object: &[u8],
+        encrypted_secret: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, KeeperError> {
+        let _ = (id_object, encrypted_secret);
         Err(KeeperError::Unsupported)
     }
 

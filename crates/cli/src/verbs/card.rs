@@ -11,7 +11,7 @@ use lanyard_client::session::Now;
 use lanyard_client::{Fault, Problem, SignInAddress};
 use zeroize::Zeroizing;
 
-use super::{Context, enrol};
+use super::{Context, card_life, enrol};
 use crate::args::{AdminKey, Card, Create, PukChoice, Secret, Which};
 use crate::output::{self, Style};
 use crate::secrets;
@@ -47,17 +47,8 @@ pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
             output::line("The PIN is changed.");
             Ok(())
         }),
-        Card::Unblock {
-            card,
-            puk_fd,
-            new_pin_fd,
-        } => with_card(context, &card, |card| {
-            let puk = secrets::take(puk_fd, "PUK")?;
-            let new = secrets::choose(new_pin_fd, "New PIN (6 to 8 digits)", is_new_pin)?;
-            cards::unblock(card, &puk, &new)?;
-            output::line("The card is unblocked and has its new PIN.");
-            Ok(())
-        }),
+        Card::Unblock(options) => card_life::unblock(context, &options),
+        Card::Renew(options) => card_life::renew(context, &options),
         Card::Status { card, json } => status(context, &card, json),
         Card::Destroy { card, yes } => with_card(context, &card, |card| {
             let label = card.facts().label();
@@ -72,7 +63,7 @@ pub fn run(context: &Context, verb: Card) -> Result<(), Problem> {
     }
 }
 
-fn with_card(
+pub(super) fn with_card(
     context: &Context,
     which: &Which,
     work: impl FnOnce(&CardChange<'_>) -> Result<(), Problem>,
@@ -89,7 +80,7 @@ fn with_card(
     )?)
 }
 
-fn is_new_pin(new: &Zeroizing<String>) -> Result<(), Problem> {
+pub(super) fn is_new_pin(new: &Zeroizing<String>) -> Result<(), Problem> {
     cards::check_new_pin(new, None)
 }
 

@@ -87,6 +87,12 @@ fn report(enrolled: &Enrolled) {
         "  Valid    until {}",
         output::local_time(enrolled.not_after)
     ));
+    if enrolled.in_care {
+        output::line("  Help     your help desk can unblock it when the PIN is forgotten");
+    }
+    if let Some(problem) = &enrolled.care_problem {
+        output::line(&style.warn(&problem.to_string()));
+    }
     if !enrolled.active {
         let words = "It becomes active at your first sign-in, when you choose your own PIN.";
         output::line(&style.warn(words));

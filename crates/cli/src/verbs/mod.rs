@@ -4,6 +4,7 @@
 pub mod agent;
 mod card;
 mod contacts;
+mod card_life;
 mod enrol;
 pub mod groups;
 mod people;
@@ -115,6 +116,7 @@ pub fn run(context: &Context, verb: Verb) -> Result<(), Problem> {
         Verb::Leave { conversation } => talk::leave(context, conversation),
         Verb::Enrol(options) => enrol::run(context, options),
         Verb::Card(verb) => card::run(context, verb),
+        Verb::MyCards(verb) => card_life::my_cards(context, verb),
         // Taken care of before any of this is read.
         Verb::Agent | Verb::Pkcs11Module { .. } => Ok(()),
     }

@@ -13,6 +13,7 @@ mod tasks;
 mod tests;
 
 pub use run::run;
+pub(crate) use tasks::card_exchange;
 
 /// What a fresh agent prints when faces can attach.
 pub const READY: &str = "ready";

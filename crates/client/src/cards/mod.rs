@@ -25,6 +25,7 @@ pub use virtual_cards::{
     AdminKeyChoice, CreateCard, Created, PinChoice, PukChoice, create, destroy, is_first_pin,
     parse_admin_key, stored_admin_key,
 };
+pub(crate) use virtual_cards::{forget_stored_admin_key, keeps_own_puk};
 
 use std::env;
 use std::path::Path;

@@ -155,6 +155,21 @@ pub fn stored_admin_key(places: &Places, facts: &CardFacts) -> Option<Management
     lanyard_virtual_card::admin_key(&card_places(places), instance).ok()?
 }
 
+/// Whether the holder of a virtual card of this computer keeps a PUK of their own.
+pub(crate) fn keeps_own_puk(places: &Places, facts: &CardFacts) -> bool {
+    instance_of(places, facts)
+        .is_some_and(|instance| lanyard_virtual_card::keeps_own_puk(&card_places(places), instance))
+}
+
+/// Removes the admin key that lies beside a virtual card: the card has another one now.
+pub(crate) fn forget_stored_admin_key(places: &Places, facts: &CardFacts) {
+    if let Some(instance) = instance_of(places, facts)
+        && let Err(error) = lanyard_virtual_card::forget_admin_key(&card_places(places), instance)
+    {
+        tracing::warn!(%error, "the old admin key beside the card could not be removed");
+    }
+}
+
 /// Reads an admin key in hexadecimal digits.
 ///
 /// # Errors

@@ -143,7 +143,7 @@ pub enum CardTrouble {
 }
 
 impl CardTrouble {
-    pub(super) fn problem(self, host: &str) -> Problem {
+    pub(crate) fn problem(self, host: &str) -> Problem {
         match self {
             Self::Card(fault) => card_problem(fault),
             Self::Net(fault) => fault.problem(host),

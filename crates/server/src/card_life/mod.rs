@@ -8,7 +8,7 @@ mod renewal;
 mod secrets;
 
 pub use desk::{PukRefused, answer_challenge, confirm_puk, fetch_puk, make_unblock_code};
-pub use renewal::{Renewal, renew, renewed};
+pub use renewal::{Renewal, keys_for_renewal, renew, renewed};
 pub use secrets::{open_secrets, rotate_secrets};
 
 use lanyard_authority::audit::{Action, AuditEntry};
@@ -118,13 +118,20 @@ pub fn enrolled(
     let written = app.store.write(move |tx| {
         let before = tx.card(&new.guid, &new.holder)?;
         let state = before.as_ref().map_or(CardState::Blank, |card| card.state);
-        let state = state.after(CardEvent::Enrol)?;
-        let last_used_at = before.as_ref().and_then(|card| card.last_used_at);
-        tx.put_card(&CardRecord {
-            state,
-            last_used_at,
+        let mut card = CardRecord {
+            state: state.after(CardEvent::Enrol)?,
             ..new
-        })?;
+        };
+        if let Some(before) = before {
+            card.last_used_at = before.last_used_at;
+            // Its PUK is on it already, and only whoever knows it could replace it.
+            if (before.care, card.care) == (CardCare::Puk, CardCare::Puk) {
+                card.secret_version = before.secret_version;
+                card.puk_confirmed = before.puk_confirmed;
+                card.puk_handed_out = before.puk_handed_out;
+            }
+        }
+        tx.put_card(&card)?;
         Ok::<_, CardChangeError>(())
     });
     written.map_err(|error| match error {
@@ -163,7 +170,8 @@ pub fn hand_out(
     let Some(known) = known.filter(|known| known.care != CardCare::Own) else {
         return Ok(None);
     };
-    let keys = keys_of(app, &known, PUK_FIRST).ok_or(DeskError::Authority)?;
+    let generation = known.puk_confirmed.max(PUK_FIRST);
+    let keys = keys_of(app, &known, generation).ok_or(DeskError::Authority)?;
     let version = known.secret_version.unwrap_or_default();
     let mut details = serde_json::Map::new();
     details.insert("account".into(), holder.as_str().into());

@@ -7,7 +7,8 @@
 
 use lanyard_authority::audit::{Action, AuditEntry};
 use lanyard_authority::{
-    Actor, Card, CardEvent, CardOrder, CertificateRow, IssuedCard, ProfileName, Registry, Status,
+    Actor, Card, CardEvent, CardKeys, CardOrder, CertificateRow, IssuedCard, ProfileName, Registry,
+    Status,
 };
 use lanyard_directory::Account;
 use lanyard_fault::Fault;
@@ -39,6 +40,46 @@ pub enum Renewed {
     Nothing,
 }
 
+/// The keys of a card that may be renewed now; none for a card that nobody manages. The row that says that they left
+/// the server is written first.
+///
+/// # Errors
+/// When it is too early, or the store fails.
+pub fn keys_for_renewal(
+    app: &App,
+    row: &CertificateRow,
+    now: OffsetDateTime,
+) -> Result<Option<CardKeys>, Fault> {
+    in_window(row, now)?;
+    let (Some(guid), Some(holder)) = (row.card_guid, &row.account) else {
+        return Err(Fault::CardCertificatePurpose);
+    };
+    let storage = |error: lanyard_store::StoreError| crate::problem::Problem::from(error).fault();
+    let Some(card) = app.store.card(&guid, holder).map_err(storage)? else {
+        return Ok(None);
+    };
+    let Some(keys) = super::keys_of(app, &card, card.puk_confirmed) else {
+        return Ok(None);
+    };
+    let mut details = serde_json::Map::new();
+    details.insert("account".into(), holder.as_str().into());
+    details.insert("for".into(), "renewal".into());
+    let requester = Actor::Person(holder.clone());
+    let entry = AuditEntry::new(now, requester, Action::CardKeysHandedOut, guid.to_string())
+        .with_details(&details);
+    let written = app.store.write(move |tx| tx.audit(&entry).map(drop));
+    written.map_err(storage)?;
+    Ok(Some(keys))
+}
+
+fn in_window(row: &CertificateRow, now: OffsetDateTime) -> Result<(), Fault> {
+    if row.not_after.saturating_sub(RENEWAL_WINDOW) > now {
+        Err(Fault::RenewalTooEarly)
+    } else {
+        Ok(())
+    }
+}
+
 /// Renews the card that `row` is the certificate of; it was checked like one that signs in.
 ///
 /// # Errors
@@ -54,9 +95,7 @@ pub fn renew(
         tracing::error!(%error, "a card could not be renewed");
         Fault::ServerInternal
     };
-    if row.not_after.saturating_sub(RENEWAL_WINDOW) > now {
-        return Err(Fault::RenewalTooEarly);
-    }
+    in_window(row, now)?;
     let (Some(guid), Some(kind), Some(holder)) = (row.card_guid, row.card_kind, &row.account)
     else {
         return Err(Fault::CardCertificatePurpose);

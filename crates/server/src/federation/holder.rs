@@ -31,7 +31,7 @@ use crate::app::App;
 use crate::card_life::{self, Renewal};
 use crate::web::http::Peer;
 use crate::web::urls::{
-    MY_CARD_LOST_PATH, MY_CARD_NAME_PATH, MY_CARDS_PATH, RENEWAL_PATH, RENEWED_PATH,
+    CARD_KEYS_PATH, MY_CARD_LOST_PATH, MY_CARD_NAME_PATH, MY_CARDS_PATH, RENEWAL_PATH, RENEWED_PATH,
 };
 use crate::web::{Web, answer};
 
@@ -43,6 +43,7 @@ const NAME_CHARS_MAX: usize = 64;
 /// The handlers.
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new()
+        .route(CARD_KEYS_PATH, post(keys))
         .route(RENEWAL_PATH, post(renewal))
         .route(RENEWED_PATH, post(renewed))
         .route(MY_CARDS_PATH, get(my_cards))
@@ -153,6 +154,29 @@ struct RenewalAnswer {
     card_authentication_certificate: Option<String>,
     chain: Vec<String>,
     status: &'static str,
+}
+
+/// `POST /api/v1/card/keys`: whether this card can be renewed, and the management key with which that is written to
+/// it.
+async fn keys(
+    State(web): State<Arc<Web>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let outcome = async {
+        let holder = holder(&web, &peer).await?;
+        blocking(move || {
+            let now = OffsetDateTime::now_utc();
+            let keys = card_life::keys_for_renewal(&web.app, &holder.row, now)?;
+            let key: Option<String> = keys.map(|keys| {
+                let bytes = keys.management();
+                bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            });
+            Ok(serde_json::json!({ "management_key": key }))
+        })
+        .await
+    };
+    respond(&headers, false, outcome.await)
 }
 
 /// `POST /api/v1/card/renewal`: the next certificates of this card.

@@ -76,6 +76,7 @@ pub fn router(web: &Arc<Web>) -> Router {
             ),
             get(address_book::photo),
         )
+        .route(urls::SERVICES_PATH, get(plain::services))
         .route(urls::CRL_PATH, get(plain::revocation_list))
         .route(urls::AIA_PATH, get(plain::issuing_certificate))
         .route(urls::ROOT_CERTIFICATE_PATH, get(plain::root_certificate))

@@ -43,3 +43,15 @@ fn cacheable(media_type: &'static str, bytes: Vec<u8>) -> Response {
     )
         .into_response()
 }
+
+/// `GET /api/v1/services`: where a card's holder finds what is done with the card itself.
+pub async fn services(
+    axum::extract::State(web): axum::extract::State<std::sync::Arc<super::Web>>,
+) -> axum::response::Response {
+    let value = serde_json::json!({ "card": web.urls.card("") });
+    super::answer::body(
+        axum::http::StatusCode::OK,
+        "application/json",
+        value.to_string(),
+    )
+}

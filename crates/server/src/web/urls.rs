@@ -44,6 +44,10 @@ pub const CERT_PROV_PROOF_PATH: &str = "/CertProv/CertProvisioningService.svc/We
 pub const ENROLMENTS_PATH: &str = "/api/v1/enrolments";
 /// Path at which the holder of a card reports the first PIN change, on the card listener.
 pub const PIN_CHANGED_PATH: &str = "/api/v1/card/pin-changed";
+/// Path of the list of our own services.
+pub const SERVICES_PATH: &str = "/api/v1/services";
+/// Path at which a card that may be renewed gets its management key, on the card listener.
+pub const CARD_KEYS_PATH: &str = "/api/v1/card/keys";
 /// Path at which the holder of a card renews it, on the card listener.
 pub const RENEWAL_PATH: &str = "/api/v1/card/renewal";
 /// Path at which a renewed certificate reports that it is on the card, on the card listener.

@@ -70,7 +70,7 @@ impl SealedDesk {
     }
 
     /// Gives the first one up.
-    fn next(&mut self) {
+    pub(crate) fn next(&mut self) {
         if !self.waiting.is_empty() {
             self.waiting.remove(0);
         }
@@ -78,7 +78,22 @@ impl SealedDesk {
         self.shown_at = None;
     }
 
-    fn readiness(&self) -> Result<DeskReadiness, KeeperError> {
+    /// Shows the first one; an hour later, or without tries, the next. `true` when that changed
+    /// something to be kept.
+    pub(crate) fn show(&mut self, now: u64) -> bool {
+        let over = self.shown_at.is_some_and(|shown| !is_fresh(shown, now));
+        // The last one is not thrown away for being late: then nothing would be left. It is shown anew.
+        if (over || self.tries_left == 0) && self.waiting.len() > 1 {
+            self.next();
+        }
+        let changed = self.shown_at.is_none() || over;
+        if changed {
+            self.shown_at = Some(now);
+        }
+        changed
+    }
+
+    pub(crate) fn readiness(&self) -> Result<DeskReadiness, KeeperError> {
         let first = self.waiting.first().ok_or(KeeperError::NoKey)?;
         let challenge = DeskChallenge::from_symbols(first.challenge.as_bytes())
             .map_err(|_| KeeperError::Damaged)?;
@@ -128,28 +143,12 @@ impl<S: Storage> SealedCard<S> {
         crypto::random(&mut random)?;
         let challenge = DeskChallenge::from_random(random);
         let response = key.respond(guid, &challenge);
-        let mut salt = [0; SALT_BYTES];
-        crypto::random(&mut salt)?;
-        let stretched = crypto::derive(response.symbols(), &salt, COST)?;
-        let symbols = String::from_utf8_lossy(challenge.symbols()).into_owned();
-        let sealed = crypto::seal(&stretched, &self.desk_purpose(&symbols), secret.as_ref())?;
-        Ok(SealedUnblocking {
-            challenge: symbols,
-            salt: Blob(salt.to_vec()),
-            sealed: Blob(sealed),
-        })
+        desk_seal(&self.state.guid.0, secret.as_ref(), &challenge, &response)
     }
 
     pub(super) fn show_challenge(&mut self, now: SystemTime) -> Result<DeskReadiness, KeeperError> {
         let mut desk = self.state.desk.clone().ok_or(KeeperError::NoKey)?;
-        let now = seconds(now);
-        let over = desk.shown_at.is_some_and(|shown| !is_fresh(shown, now));
-        // The last one is not thrown away for being late: then nothing would be left. It is shown anew.
-        if (over || desk.tries_left == 0) && desk.waiting.len() > 1 {
-            desk.next();
-        }
-        if desk.shown_at.is_none() || over {
-            desk.shown_at = Some(now);
+        if desk.show(seconds(now)) {
             let mut next = self.state.clone();
             next.desk = Some(desk.clone());
             self.commit(next)?;
@@ -179,10 +178,7 @@ impl<S: Storage> SealedCard<S> {
         counted.desk = Some(desk.clone());
         self.commit(counted)?;
 
-        let stretched =
-            crypto::derive(response.symbols(), &first.salt.0, COST).map_err(KeeperError::from)?;
-        let purpose = self.desk_purpose(&first.challenge);
-        let Ok(opened) = crypto::open(&stretched, &purpose, &first.sealed.0) else {
+        let Ok(opened) = desk_open(&self.state.guid.0, &first, response) else {
             return Err(ReferenceError::Wrong { tries_left });
         };
         let secret = to_secret(&opened)?;
@@ -231,20 +227,50 @@ impl<S: Storage> SealedCard<S> {
             .insert(super::object_name(ObjectId::certificate(to)), certificate);
         self.commit(next)
     }
-
-    fn desk_purpose(&self, challenge: &str) -> Vec<u8> {
-        purpose(&self.state.guid.0, &format!("{PLACE} {challenge}"))
-    }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+/// Seals a card's secret under the response to a challenge.
+pub(crate) fn desk_seal(
+    guid: &[u8],
+    secret: &[u8],
+    challenge: &DeskChallenge,
+    response: &DeskResponse,
+) -> Result<SealedUnblocking, KeeperError> {
+    let mut salt = [0; SALT_BYTES];
+    crypto::random(&mut salt)?;
+    let stretched = crypto::derive(response.symbols(), &salt, COST)?;
+    let symbols = String::from_utf8_lossy(challenge.symbols()).into_owned();
+    let sealed = crypto::seal(&stretched, &desk_purpose(guid, &symbols), secret)?;
+    Ok(SealedUnblocking {
+        challenge: symbols,
+        salt: Blob(salt.to_vec()),
+        sealed: Blob(sealed),
+    })
+}
+
+/// Opens what [`desk_seal`] sealed; fails with another response.
+pub(crate) fn desk_open(
+    guid: &[u8],
+    unblocking: &SealedUnblocking,
+    response: &DeskResponse,
+) -> Result<Zeroizing<Vec<u8>>, KeeperError> {
+    let stretched = crypto::derive(response.symbols(), &unblocking.salt.0, COST)?;
+    let purpose = desk_purpose(guid, &unblocking.challenge);
+    Ok(crypto::open(&stretched, &purpose, &unblocking.sealed.0)?)
+}
+
+fn desk_purpose(guid: &[u8], challenge: &str) -> Vec<u8> {
+    purpose(guid, &format!("{PLACE} {challenge}"))
+}
+
+pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map(|since| since.as_secs())
         .unwrap_or_default()
 }
 
 /// A clock that was set back makes a challenge old, not young.
-fn is_fresh(shown: u64, now: u64) -> bool {
+pub(crate) fn is_fresh(shown: u64, now: u64) -> bool {
     now.checked_sub(shown)
         .is_some_and(|age| age < DESK_CHALLENGE_SECS_MAX)
 }

@@ -9,6 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::PinDigits;
+
 use super::crypto::{KEY_BYTES, KdfCost, SALT_BYTES, sha256};
 use super::desk::SealedDesk;
 
@@ -51,6 +53,9 @@ pub(crate) struct CardState {
     pub(crate) kdf: KdfCost,
     /// Whether private keys are refused until the first PIN was changed.
     pub(crate) force_pin_change: bool,
+    /// How many digits a new PIN may have.
+    #[serde(default, skip_serializing_if = "PinDigits::is_default")]
+    pub(crate) pin_digits: PinDigits,
     pub(crate) pin: SealedReference,
     pub(crate) puk: SealedReference,
     /// The public half of the vault; its secret is what PIN and PUK seal.
@@ -165,6 +170,7 @@ impl CardState {
             && self.guid.0.len() == crate::GUID_BYTES
             && self.vault.0.len() == KEY_BYTES
             && self.device_key.0.len() == KEY_BYTES
+            && self.pin_digits.is_possible()
             && self.kdf.is_bearable()
             && self.desk.as_ref().is_none_or(SealedDesk::is_consistent)
     }
@@ -203,6 +209,7 @@ pub(crate) mod tests {
             guid: Blob(vec![3; crate::GUID_BYTES]),
             kdf: KdfCost::RECOMMENDED,
             force_pin_change: true,
+            pin_digits: PinDigits::default(),
             pin: reference(3),
             puk: reference(2),
             vault: Blob(vec![4; KEY_BYTES]),

@@ -29,17 +29,21 @@ use lanyard_piv::{
 use zeroize::Zeroizing;
 
 pub use self::crypto::KdfCost;
-pub(crate) use self::crypto::random;
 use self::crypto::{KEY_BYTES, SALT_BYTES, Secret};
+pub(crate) use self::crypto::{random, sha256};
 pub use self::desk::{DESK_CHALLENGE_SECS_MAX, DESK_TRIES_MAX, DESK_UNBLOCKINGS_MAX};
+pub(crate) use self::desk::{
+    SealedDesk, SealedUnblocking, desk_open, desk_seal, is_fresh, seconds,
+};
+pub(crate) use self::format::Blob;
 pub use self::format::FormatError;
-use self::format::{Blob, CardState, SealedKey, SealedManagement, SealedReference};
-pub(crate) use self::public::public_state;
+use self::format::{CardState, SealedKey, SealedManagement, SealedReference};
+pub(crate) use self::public::{PublicState, public_state};
 use self::reference::Which;
 pub use self::storage::{ClaimError, FileStorage, MemoryStorage, Presence, STATE_FILE, Storage};
 pub(crate) use self::storage::{open_lock, write_whole};
 use crate::keeper::{Keeper, KeeperError, Opened, Protection, ReferenceError, ReferenceStatus};
-use crate::{CardName, PIN_TRIES_MAX, PUK_TRIES_MAX};
+use crate::{CardName, PIN_TRIES_MAX, PUK_TRIES_MAX, PinDigits};
 
 impl From<crypto::CryptoFailed> for KeeperError {
     fn from(_: crypto::CryptoFailed) -> Self {
@@ -64,6 +68,8 @@ pub struct NewCard {
     pub management_key: ManagementKey,
     /// Whether private keys are refused while the PIN is the transport PIN.
     pub force_pin_change: bool,
+    /// How many digits a new PIN may have.
+    pub pin_digits: PinDigits,
     /// What one guess of the PIN costs.
     pub kdf: KdfCost,
     /// The objects that it starts with.
@@ -113,6 +119,7 @@ impl<S: Storage> SealedCard<S> {
             guid: Blob(guid.to_vec()),
             kdf: card.kdf,
             force_pin_change: card.force_pin_change,
+            pin_digits: card.pin_digits,
             pin: seal(
                 Which::Pin,
                 card.pin.padded(),
@@ -226,6 +233,14 @@ impl<S: Storage> SealedCard<S> {
         )
     }
 
+    fn check_digits(&self, new: &NewPin) -> Result<(), ReferenceError> {
+        if self.state.pin_digits.allows(new.pin()) {
+            Ok(())
+        } else {
+            Err(ReferenceError::Refused)
+        }
+    }
+
     fn device_key(&self) -> Result<Secret, KeeperError> {
         to_secret(&self.state.device_key.0)
     }
@@ -275,6 +290,7 @@ impl<S: Storage> Keeper for SealedCard<S> {
         if old == new.pin() {
             return Err(ReferenceError::SameAsOld);
         }
+        self.check_digits(new)?;
         let secret = self.unseal(Which::Pin, old.padded())?;
         let mut next = self.state.clone();
         next.pin = self.reseal(Which::Pin, &secret, new.pin().padded())?;
@@ -292,6 +308,7 @@ impl<S: Storage> Keeper for SealedCard<S> {
     }
 
     fn unblock(&mut self, puk: &Puk, new: &NewPin) -> Result<(), ReferenceError> {
+        self.check_digits(new)?;
         let secret = self.unseal(Which::Puk, puk.padded())?;
         let mut next = self.state.clone();
         next.puk.tries_left = PUK_TRIES_MAX;
@@ -441,6 +458,10 @@ impl<S: Storage> Keeper for SealedCard<S> {
         self.commit(next)
     }
 
+    fn has_desk(&self) -> bool {
+        true
+    }
+
     fn arm_desk(&mut self, opened: &Opened, key: &DeskKey) -> Result<(), KeeperError> {
         self.arm(opened, key)
     }
@@ -492,7 +513,7 @@ impl<S: Storage> SealedCard<S> {
 }
 
 /// Most bytes of all objects together: room for 30 certificates of usual size.
-const OBJECTS_BYTES_MAX: usize = 128 * 1024;
+pub(crate) const OBJECTS_BYTES_MAX: usize = 128 * 1024;
 
 const MANAGEMENT: &str = "management";
 

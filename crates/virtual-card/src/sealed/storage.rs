@@ -172,6 +172,13 @@ impl MemoryStorage {
             .clone()
     }
 
+    /// Puts bytes in the place of what was stored, as whoever copies an old file back does.
+    pub fn replace(&self, bytes: &[u8]) {
+        let mut state = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bytes = bytes.to_vec();
+        state.stores_left = None;
+    }
+
     /// From now on only `count` stores succeed, then the disk is full.
     pub fn fail_after(&self, count: u32) {
         self.inner
