@@ -129,6 +129,31 @@ static void received_im(PurpleAccount *to, char *from, char *text, PurpleConvers
 	event("im", from, shown(text), NULL);
 }
 
+static void received_chat(PurpleAccount *to, char *from, char *text, PurpleConversation *chat, PurpleMessageFlags flags)
+{
+	event("chat", from, shown(text), NULL);
+}
+
+static void chat_joined(PurpleConversation *chat)
+{
+	event("chat-joined", shown(purple_conversation_get_title(chat)), NULL);
+}
+
+static void chat_left(PurpleConversation *chat)
+{
+	event("chat-left", shown(purple_conversation_get_title(chat)), NULL);
+}
+
+static void chat_member(PurpleConversation *chat, const char *who, PurpleConvChatBuddyFlags flags, gboolean fresh)
+{
+	event("chat-member", who, NULL);
+}
+
+static void chat_member_left(PurpleConversation *chat, const char *who, const char *reason)
+{
+	event("chat-member-left", who, NULL);
+}
+
 static void typing(PurpleAccount *to, const char *who)
 {
 	event("typing", who, NULL);
@@ -312,6 +337,42 @@ static void command_close(const char *who)
 		purple_conversation_destroy(conversation);
 }
 
+/* The conversation of several people that is open; tests have one at a time. */
+static PurpleConversation *open_chat(void)
+{
+	GList *chats = purple_get_chats();
+
+	return chats ? chats->data : NULL;
+}
+
+static void command_chat(const char *text)
+{
+	PurpleConversation *chat = open_chat();
+
+	if (chat)
+		purple_conv_chat_send(PURPLE_CONV_CHAT(chat), text);
+	else
+		event("no-chat", NULL);
+}
+
+static void command_chat_leave(void)
+{
+	PurpleConversation *chat = open_chat();
+
+	if (chat)
+		purple_conversation_destroy(chat);
+	else
+		event("no-chat", NULL);
+}
+
+static void command_move(const char *who, const char *group)
+{
+	PurpleBuddy *buddy = purple_find_buddy(account, who);
+
+	if (buddy)
+		purple_blist_add_buddy(buddy, NULL, group_of(group), NULL);
+}
+
 static void command_add(const char *who, const char *group)
 {
 	PurpleBuddy *buddy = purple_buddy_new(account, who, NULL);
@@ -442,7 +503,7 @@ static void command_buddies(void)
 
 		event("buddy", buddy->name, purple_group_get_name(purple_buddy_get_group(buddy)),
 		      purple_status_get_id(status), PURPLE_BUDDY_IS_ONLINE(buddy) ? "online" : "offline",
-		      purple_buddy_get_alias(buddy), NULL);
+		      purple_buddy_get_alias(buddy), shown(purple_buddy_get_server_alias(buddy)), NULL);
 	}
 	g_slist_free(buddies);
 	event("buddies-end", NULL);
@@ -477,6 +538,12 @@ static void obey(char **words)
 		purple_account_set_status(account, one, TRUE, NULL);
 	else if (!strcmp(verb, "add") && two)
 		command_add(one, two);
+	else if (!strcmp(verb, "move") && two)
+		command_move(one, two);
+	else if (!strcmp(verb, "chat") && two)
+		command_chat(two);
+	else if (!strcmp(verb, "chat-leave"))
+		command_chat_leave();
 	else if (!strcmp(verb, "remove") && one)
 		command_remove(one);
 	else if (!strcmp(verb, "alias") && two)
@@ -539,6 +606,11 @@ static void connect_signals(void)
 		{ connections, "signed-off", PURPLE_CALLBACK(signed_off) },
 		{ connections, "connection-error", PURPLE_CALLBACK(connection_error) },
 		{ conversations, "received-im-msg", PURPLE_CALLBACK(received_im) },
+		{ conversations, "received-chat-msg", PURPLE_CALLBACK(received_chat) },
+		{ conversations, "chat-joined", PURPLE_CALLBACK(chat_joined) },
+		{ conversations, "chat-left", PURPLE_CALLBACK(chat_left) },
+		{ conversations, "chat-buddy-joined", PURPLE_CALLBACK(chat_member) },
+		{ conversations, "chat-buddy-left", PURPLE_CALLBACK(chat_member_left) },
 		{ conversations, "buddy-typing", PURPLE_CALLBACK(typing) },
 		{ conversations, "buddy-typing-stopped", PURPLE_CALLBACK(typing_stopped) },
 		{ buddies, "buddy-status-changed", PURPLE_CALLBACK(buddy_status) },

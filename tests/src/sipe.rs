@@ -216,7 +216,8 @@ impl Sipe {
         list.map_or(0, |list| list.iter().filter(|(_, e)| fits(e)).count())
     }
 
-    /// The contacts as the client shows them: address, group, status, on or off line, name.
+    /// The contacts as the client shows them: address, group, status, on or off line, name, and the
+    /// name that the server tells.
     ///
     /// # Errors
     /// The driver does not answer.

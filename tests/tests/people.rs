@@ -94,11 +94,13 @@ fn people_are_found_shown_and_added() {
             assert_eq!(zoe[field], value, "{found}");
         }
         assert_eq!(addresses(&find(&alice, "1234")?), [ZOE]);
-        for nobody in ["gone", "%", "zo_", "contoso.test", "' OR 1=1 --x"] {
+        for nobody in ["gone", "z%", "zo_", "contoso.test", "' OR 1=1 --x"] {
             assert_eq!(addresses(&find(&alice, nobody)?), [""; 0], "{nobody}");
         }
-        let refused = alice.must_fail(&["find", "  "], &[])?;
-        assert!(refused.contains("LY-1661"), "{refused}");
+        for nothing in ["  ", "%"] {
+            let refused = alice.must_fail(&["find", nothing], &[])?;
+            assert!(refused.contains("LY-1661"), "{refused}");
+        }
         let words = alice.must(&["find", "mull"], &[])?;
         assert!(
             words.contains("Zoë Müller") && words.contains("Head of Sales"),
@@ -338,7 +340,7 @@ fn sipe_finds_people_by_its_own_search_and_shows_their_cards_and_photos() {
                 .must(&["user", "set", ZOE, "--name", "Zoë Maier"])?;
             erin.wait_for_buddies("Zoë has her new name", |list| {
                 list.iter()
-                    .any(|buddy| buddy[0] == ZOE && buddy[4] == "Zoë Maier")
+                    .any(|buddy| buddy[0] == ZOE && buddy[5] == "Zoë Maier")
             })?;
             Ok(())
         },
