@@ -189,9 +189,13 @@ impl Face {
         last_try: bool,
     ) -> Result<(), Problem> {
         let id = self.next_id();
+        let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
         let secret = Secret {
             id,
-            kind,
+            kind: match kind {
+                SecretKind::Pin if !is_number => SecretKind::CardPin,
+                kind => kind,
+            },
             value,
             last_try,
         };

@@ -28,6 +28,7 @@ pub(super) enum Verb {
 }
 
 impl Verb {
+    #[cfg(any(feature = "pkcs11", test))]
     const ALL: [Self; 4] = [Self::List, Self::Open, Self::Login, Self::Sign];
 
     fn byte(self) -> u8 {
@@ -39,6 +40,7 @@ impl Verb {
         }
     }
 
+    #[cfg(any(feature = "pkcs11", test))]
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|verb| verb.byte() == byte)
     }
@@ -114,6 +116,7 @@ impl Message {
         }
     }
 
+    #[cfg(any(feature = "pkcs11", test))]
     pub(super) fn done() -> Self {
         Self {
             kind: DONE,
@@ -121,6 +124,7 @@ impl Message {
         }
     }
 
+    #[cfg(any(feature = "pkcs11", test))]
     pub(super) fn failed(fault: CardFault) -> Self {
         let known = FAULTS.iter().find(|(_, one)| *one == fault);
         Self {
@@ -251,6 +255,7 @@ pub(super) struct TokenFlags {
 }
 
 impl TokenFlags {
+    #[cfg(any(feature = "pkcs11", test))]
     fn to_number(self) -> u64 {
         let bits = [
             self.pin_count_low,
@@ -288,6 +293,7 @@ pub(super) struct ListedCertificate {
 }
 
 impl ListedToken {
+    #[cfg(any(feature = "pkcs11", test))]
     pub(super) fn write(&self, message: Message) -> Message {
         let certificates = u64::try_from(self.certificates.len()).unwrap_or(0);
         let bytes = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);

@@ -246,6 +246,8 @@ pub enum Intent {
 pub enum SecretKind {
     /// The card's PIN.
     Pin,
+    /// The PIN of a card that takes other characters than digits; its value travels as base64 of its UTF-8.
+    CardPin,
     /// The new PIN of a forced change.
     NewPin,
     /// A password; its value travels as base64 of its UTF-8, because it may hold any character.
@@ -326,7 +328,7 @@ impl FromFace {
         }
         let value = match secret.kind {
             SecretKind::Pin | SecretKind::NewPin => Zeroizing::new(secret.value.to_owned()),
-            SecretKind::Password => {
+            SecretKind::CardPin | SecretKind::Password => {
                 let bytes = STANDARD.decode(secret.value).map_err(|_| not_understood)?;
                 let bytes = Zeroizing::new(bytes);
                 let text = std::str::from_utf8(&bytes).map_err(|_| not_understood)?;
@@ -351,7 +353,9 @@ impl Secret {
         let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
         let value = match self.kind {
             SecretKind::Pin | SecretKind::NewPin => self.value.clone(),
-            SecretKind::Password => Zeroizing::new(STANDARD.encode(self.value.as_bytes())),
+            SecretKind::CardPin | SecretKind::Password => {
+                Zeroizing::new(STANDARD.encode(self.value.as_bytes()))
+            }
         };
         if value.len() > SECRET_BYTES_MAX || !value.chars().all(plain) {
             return Err(NotUnderstood { id: self.id });

@@ -96,7 +96,9 @@ impl Core {
             return self.reply(asker, Err(Fault::NotNow.into()));
         };
         let outputs = match secret.kind {
-            SecretKind::Pin => sign_in.typed_pin(&secret.value, secret.last_try),
+            SecretKind::Pin | SecretKind::CardPin => {
+                sign_in.typed_pin(&secret.value, secret.last_try)
+            }
             SecretKind::NewPin => sign_in.typed_new_pin(&secret.value),
             SecretKind::Password => sign_in.typed_password(&secret.value),
         };
