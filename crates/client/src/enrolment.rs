@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::address::SignInAddress;
 use crate::card_life::{
-    CardKeysBody, Personalised, care_of, computer_name, find_service, personalise,
+    CardKeysBody, Care, Personalised, care_of, computer_name, find_service, personalise,
 };
 use crate::cards::{
     CardChange, card_problem, new_pin, parse_admin_key, pin_format_problem, stored_admin_key,
@@ -175,7 +175,7 @@ pub fn enrol(
         label: card.facts().label().place,
         make: make_of(card),
         computer: computer_name(),
-        care: care_of(&mut session, card),
+        care: Care::Own.word(),
     };
     let before = runtime.block_on(check(&net, &service, order, &facts))?;
     let pin = match new {
@@ -188,7 +188,7 @@ pub fn enrol(
         }
         None => pin,
     };
-    authenticate(&mut session, card, order, &before)?;
+    let care = authenticate(&mut session, card, order, &before)?;
     let guid = number(&mut session)?;
     session
         .verify(&pin, LastTry::Refuse)
@@ -203,7 +203,11 @@ pub fn enrol(
         template: TEMPLATE,
         csr: STANDARD.encode(&sign_in.csr),
         card_authentication_csr: presence.as_ref().map(|one| STANDARD.encode(&one.csr)),
-        card: CardBody { guid, ..facts },
+        card: CardBody {
+            guid,
+            care: care.word(),
+            ..facts
+        },
         pin_changed: true,
     };
     let answer = runtime.block_on(submit(&net, &service, &body))?;
@@ -211,7 +215,7 @@ pub fn enrol(
     let mut enrolled = install(&mut session, &sign_in, presence.as_ref(), &answer)?;
     if let Some(keys) = &answer.card_keys {
         tell("Putting the card into the care of your help desk…");
-        match personalise(&mut session, card, &pin, keys) {
+        match personalise(&mut session, card, &pin, care, keys) {
             Personalised::Done => enrolled.in_care = true,
             Personalised::Not(problem) => enrolled.care_problem = Some(problem),
         }
@@ -270,20 +274,22 @@ fn authenticate(
     card: &CardChange<'_>,
     order: &EnrolOrder,
     before: &Checked,
-) -> Result<(), Problem> {
+) -> Result<Care, Problem> {
+    let known = match &before.management_key {
+        Some(text) => key_and_short(&Zeroizing::new(text.clone())),
+        None => Vec::new(),
+    };
     let keys = match &order.admin_key {
         Some(text) => vec![parse_admin_key(text)?],
         None => {
-            let mut keys = Vec::new();
-            if let Some(text) = &before.management_key {
-                keys.extend(key_and_short(&Zeroizing::new(text.clone())));
-            }
+            let mut keys = known.clone();
             keys.extend(stored_admin_key(card.places(), card.facts()));
             keys.push(ManagementKey::blank_card());
             keys
         }
     };
-    crate::card_life::authenticate(session, &keys)
+    let key = crate::card_life::authenticate(session, &keys)?;
+    Ok(care_of(session, card, key, known.contains(key)))
 }
 
 /// The card's number. One that was never personalised gets a random one, so that it can be reported lost.

@@ -10,7 +10,7 @@ mod renewal;
 mod unblock;
 
 pub use mine::{MyCard, MyCards};
-pub(crate) use personalise::{CardKeysBody, Personalised, care_of, personalise};
+pub(crate) use personalise::{CardKeysBody, Care, Personalised, care_of, personalise};
 pub use reach::Reach;
 pub(crate) use reach::{computer_name, find_service};
 pub use reminder::{REMINDER_DAYS, reminder, reminder_due};

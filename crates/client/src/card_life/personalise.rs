@@ -43,24 +43,56 @@ pub(crate) enum Personalised {
     Not(Problem),
 }
 
-/// Who will unblock this card: `challenge`, `puk`, or its holder.
-pub(crate) fn care_of(session: &mut CardSession, card: &CardChange<'_>) -> &'static str {
-    let own = "own";
+/// Who will unblock a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Its holder.
+    Own,
+    /// The help desk, by challenge and response.
+    Challenge,
+    /// The help desk, with the PUK of every blank card replaced by one that only the server knows.
+    BlankPuk,
+    /// The help desk, with the PUK that an earlier enrolment has put on the card.
+    KnownPuk,
+}
+
+impl Care {
+    /// The word in the enrolment.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Challenge => "challenge",
+            Self::BlankPuk | Self::KnownPuk => "puk",
+        }
+    }
+}
+
+/// Who will unblock this card. `key` is the management key that it has taken, `ours` says that the server knew it.
+pub(crate) fn care_of(
+    session: &mut CardSession,
+    card: &CardChange<'_>,
+    key: &ManagementKey,
+    ours: bool,
+) -> Care {
     if keeps_own_puk(card.places(), card.facts()) {
-        return own;
+        return Care::Own;
     }
     if card.facts().summary.kind.is_virtual() {
         return match session.knows_desk() {
-            Ok(true) => "challenge",
-            _ => own,
+            Ok(true) => Care::Challenge,
+            _ => Care::Own,
         };
     }
-    // Another make: its PUK can be replaced where it is known, and it is known where it is the first one.
+    if ours {
+        return Care::KnownPuk;
+    }
+    // Another make: its PUK can be replaced where it is the first one. A card that does not tell has it as long
+    // as it has its first management key too.
     let puk = session.metadata(key_reference::PUK).ok().flatten();
-    let first_puk = puk.and_then(|puk| puk.is_default);
-    match first_puk {
-        Some(true) => "puk",
-        _ => own,
+    match puk.and_then(|puk| puk.is_default) {
+        Some(true) => Care::BlankPuk,
+        None if key.is_blank_card() => Care::BlankPuk,
+        _ => Care::Own,
     }
 }
 
@@ -69,6 +101,7 @@ pub(crate) fn personalise(
     session: &mut CardSession,
     card: &CardChange<'_>,
     pin: &Pin,
+    care: Care,
     keys: &CardKeysBody,
 ) -> Personalised {
     let not = |fault: CardFault| {
@@ -76,7 +109,7 @@ pub(crate) fn personalise(
         let detail = cause.detail.unwrap_or(cause.sentence);
         Personalised::Not(Problem::new(Fault::CardNotPersonalised).with_detail(detail))
     };
-    match put(session, card, pin, keys) {
+    match put(session, pin, care, keys) {
         Ok(()) => {
             // What lay beside the card opens nothing any more.
             forget_stored_admin_key(card.places(), card.facts());
@@ -100,8 +133,8 @@ impl From<CardFault> for Failed {
 
 fn put(
     session: &mut CardSession,
-    card: &CardChange<'_>,
     pin: &Pin,
+    care: Care,
     keys: &CardKeysBody,
 ) -> Result<(), Failed> {
     let text = Zeroizing::new(keys.management_key.clone());
@@ -116,13 +149,11 @@ fn put(
     if let Some(puk) = &keys.puk {
         let new = Puk::parse(puk).map_err(|_| Failed::Answer(malformed()))?;
         let first = Puk::parse(PUK_FIRST).map_err(|_| Failed::Answer(malformed()))?;
-        let known = session.metadata(key_reference::PUK)?;
         // A card that was in care before has its PUK already.
-        if known.and_then(|puk| puk.is_default) != Some(false) {
+        if care == Care::BlankPuk {
             session.change_puk(&first, &new)?;
         }
     }
-    let _ = card;
     Ok(())
 }
 

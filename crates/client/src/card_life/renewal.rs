@@ -199,15 +199,15 @@ fn admin_keys(order: &RenewalOrder<'_>, answer: &str) -> Result<Vec<ManagementKe
     Ok(all)
 }
 
-/// Shows the card the first of these keys that it takes.
-pub(crate) fn authenticate(
+/// Shows the card the first of these keys that it takes, and says which.
+pub(crate) fn authenticate<'k>(
     session: &mut CardSession,
-    keys: &[ManagementKey],
-) -> Result<(), Problem> {
+    keys: &'k [ManagementKey],
+) -> Result<&'k ManagementKey, Problem> {
     let mut last = Problem::new(Fault::AdminKeyRefused);
     for key in keys {
         match session.authenticate_admin(key) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(key),
             Err(fault) => last = card_problem(fault),
         }
     }
