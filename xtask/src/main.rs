@@ -8,6 +8,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod opensc;
 mod run;
 mod setup;
 mod test;
@@ -33,7 +34,9 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("demo") => demo::run(&rest),
         Some("test") => test::run(),
-        Some("setup") => setup::ensure(setup::Purpose::Test).map(|_| ()),
+        Some("setup") => setup::ensure(setup::Purpose::Test)
+            .and_then(|_| opensc::p11test())
+            .map(|_| ()),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&rest),
         Some("ci") => ci::run(),

@@ -32,6 +32,8 @@ const FOREIGN_CLIENT: &[&str] = &[
     "libglib2.0-dev",
     "libssl-dev",
 ];
+/// What building OpenSC's own test of cards from its source package needs.
+const JUDGES_SOURCE: &[&str] = &["dpkg-dev", "patch", "libcmocka-dev", "libssl-dev"];
 /// Foreign programs that judge our cards, certificates and terminals in the tests.
 const JUDGES: &[&str] = &[
     "opensc",
@@ -56,6 +58,7 @@ pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
     let mut wanted: Vec<&str> = PCSC.to_vec();
     if purpose == Purpose::Test {
         wanted.extend(JUDGES);
+        wanted.extend(JUDGES_SOURCE);
         wanted.extend(INDEPENDENT_CARD);
         wanted.extend(FOREIGN_CLIENT);
     }

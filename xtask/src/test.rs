@@ -2,7 +2,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
 use crate::run::{cargo, root, step};
-use crate::{setup, tidy};
+use crate::{opensc, setup, tidy};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ const FEATURES: [&str; 2] = ["--features", "lanyard-server/legacy"];
 /// Runs the whole check.
 pub fn run() -> Result<()> {
     setup::ensure(setup::Purpose::Test)?;
+    opensc::p11test()?;
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
     tidy::run()?;
     step(
@@ -27,6 +28,13 @@ pub fn run() -> Result<()> {
         "independent card",
         cargo()
             .current_dir(root().join("tests/standin-card"))
+            .args(["build", "--locked"]),
+    )?;
+    // So is the independent host.
+    step(
+        "independent host",
+        cargo()
+            .current_dir(root().join("tests/keyroost-host"))
             .args(["build", "--locked"]),
     )?;
     step(
