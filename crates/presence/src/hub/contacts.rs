@@ -16,6 +16,9 @@ use crate::xml::contacts::{ContactChange, ContactDelta};
 use crate::xml::content_type;
 use crate::xml::service::{ContactFault, ContactOperation, ContactRequest, write_group_added};
 
+/// How the name of the group begins that clients show as the others.
+const UNNAMED_GROUP: char = '~';
+
 /// What one operation does to a roster.
 struct Outcome {
     edits: Vec<RosterEdit>,
@@ -103,6 +106,10 @@ impl Hub {
         let Some(person) = self.persons.get(uri) else {
             return;
         };
+        // An independent client (SIPE 1.25) frees a group twice when a delta takes it away, and ends; the
+        // whole list tells the same.
+        let whole = |change: &ContactChange| matches!(change, ContactChange::DeletedGroup(_));
+        let whole = delta.changes.iter().any(whole);
         let document = bytes::Bytes::from(delta.to_xml());
         for id in person.own.clone() {
             let Some(own) = self.subscriptions.get_mut(&id) else {
@@ -112,7 +119,7 @@ impl Hub {
             if own.kind != Kind::RoamingContacts || Some(own.endpoint) == acting {
                 continue;
             }
-            if self.can_tell(id) && !self.list_is_due(id) {
+            if !whole && self.can_tell(id) && !self.list_is_due(id) {
                 let kind = content_type::ROAMING_CONTACTS.to_owned();
                 self.notify(id, (kind, document.clone()), fx);
             } else {
@@ -251,12 +258,15 @@ fn outcome(roster: &Roster, operation: ContactOperation) -> Result<Outcome, Impo
     }
 }
 
-/// The group's contacts stay, in their other groups.
+/// The group's contacts stay, in their other groups; those that have none go to the unnamed one, because clients
+/// take somebody in no group for deleted.
 fn delete_group(roster: &Roster, id: u32) -> Result<Outcome, Impossible> {
     if !roster.groups.contains_key(&id) {
         return Err(Impossible::Invalid("There is no such group."));
     }
     let mut outcome = one(RosterEdit::DeleteGroup(id), ContactChange::DeletedGroup(id));
+    let mut others = roster.groups.values();
+    let others = others.find(|group| group.id != id && group.name.starts_with(UNNAMED_GROUP));
     for contact in roster
         .contacts
         .values()
@@ -264,6 +274,9 @@ fn delete_group(roster: &Roster, id: u32) -> Result<Outcome, Impossible> {
     {
         let mut contact = contact.clone();
         contact.groups.retain(|group| *group != id);
+        if contact.groups.is_empty() {
+            contact.groups.extend(others.map(|group| group.id));
+        }
         outcome
             .changes
             .push(ContactChange::ModifiedContact(contact.clone()));
