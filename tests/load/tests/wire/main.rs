@@ -3,11 +3,14 @@
 //! tickets that are misused, signatures that are wrong; and what is left when it is killed.
 
 mod address_book;
+mod attestation;
 mod blocked;
 mod cards;
 mod clocks;
 mod crash;
+mod crowds;
 mod documents;
+mod floods;
 mod passwords;
 mod registration;
 mod roster;
