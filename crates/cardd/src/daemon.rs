@@ -235,9 +235,9 @@ impl Served {
         vpcd: Option<VpcdAddress>,
     ) -> Result<Self, ServeError> {
         let card = hold(places, instance)?;
-        let presence = card.presence()?;
+        let presence = card.presence();
         let (guid, protection) = (card.guid(), card.protection());
-        let card: SharedKeeper = Arc::new(Mutex::new(card));
+        let card: SharedKeeper = card.share();
         let socket = SocketServer::bind(&places.socket(instance)).map_err(ServeError::Socket)?;
         let (stopper, stop) = stop_pair()?;
         let mut threads = Vec::new();

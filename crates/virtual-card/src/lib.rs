@@ -42,25 +42,30 @@ mod daemon;
 mod instance;
 mod keeper;
 pub mod link;
+mod pin_digits;
 mod places;
 mod sealed;
 #[cfg(test)]
 mod testing;
+mod tpm;
 
 pub use application::{Application, VERIFIED_IDLE_MAX, VERIFIED_MAX};
 pub use cards::{
     ADMIN_KEY_FILE, AdminKeyChoice, CardName, CardNameError, CardSpec, CardSummary, CreateError,
-    Created, DestroyError, HoldError, Listed, PinChoice, PukChoice, ReadError, SlotSummary,
-    admin_key, create, destroy, first_objects, forget_admin_key, hold, keeps_own_puk, list,
+    Created, DestroyError, Held, HoldError, KeeperChoice, Listed, PinChoice, PukChoice, ReadError,
+    SlotSummary, admin_key, create, destroy, first_objects, forget_admin_key, hold, keeps_own_puk,
+    list,
 };
 pub use daemon::{Daemon, DaemonLock, DaemonLockError, daemon};
 pub use instance::{CARDS_MAX, InstanceId, NotAnInstance};
 pub use keeper::{Keeper, KeeperError, Opened, Protection, ReferenceError, ReferenceStatus};
+pub use pin_digits::{NotPinDigits, PinDigits};
 pub use places::{Places, PlacesError};
 pub use sealed::{
     ClaimError, DESK_CHALLENGE_SECS_MAX, DESK_TRIES_MAX, DESK_UNBLOCKINGS_MAX, FileStorage,
     FormatError, KdfCost, MemoryStorage, NewCard, Presence, STATE_FILE, SealedCard, Storage,
 };
+pub use tpm::{AttestationChoice, KeyEvidence, NewTpmCardError, OpenError, TpmCard};
 
 /// Wrong PINs before the PIN is blocked.
 pub const PIN_TRIES_MAX: u8 = 3;

@@ -29,6 +29,7 @@ pub(crate) fn blank() -> (SealedCard<MemoryStorage>, MemoryStorage) {
         puk: Puk::parse("12345678").unwrap(),
         management_key: ManagementKey::blank_card(),
         force_pin_change: true,
+        pin_digits: crate::PinDigits::default(),
         kdf: KdfCost::LEAST,
         objects: first_objects(guid, [0x11; 14]),
     };

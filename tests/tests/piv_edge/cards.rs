@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lanyard_piv::{Guid, ManagementAlgorithm, ManagementKey, Pin, Puk};
 use lanyard_tests::standin::StandIn;
 use lanyard_virtual_card::{
-    Application, CardName, KdfCost, MemoryStorage, NewCard, SealedCard, first_objects,
+    Application, CardName, KdfCost, MemoryStorage, NewCard, PinDigits, SealedCard, first_objects,
 };
 
 use crate::wire::{self, bytes};
@@ -150,6 +150,7 @@ impl Ours {
             puk: Puk::parse("12345678")?,
             management_key: ManagementKey::blank_card(),
             force_pin_change: true,
+            pin_digits: PinDigits::default(),
             kdf: KdfCost::LEAST,
             objects: first_objects(guid, [0x11; 14]),
         };

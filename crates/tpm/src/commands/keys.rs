@@ -44,9 +44,13 @@ impl Tpm {
             .u32(NULL)
             .sized(&[]);
         let handles = [key.handle()];
+        // A signature cannot be encrypted on its way; with the digest encrypted, the session also
+        // proves that the answer is the chip's.
+        let hides = session.is_some();
         let call = Call::new(TpmCc::Sign, &handles, parameters)
             .by(auth)
-            .hidden_by(session);
+            .hidden_by(session)
+            .hiding(hides, false);
         let given = self.run(call)?;
         let mut reader = given.reader();
         let signature = ecdsa(&mut reader)?;

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What cards there are, what they tell without a PIN, and taking one into this process.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use lanyard_piv::{Guid, ManagementKey, PublicKey, Slot};
 use zeroize::Zeroizing;
 
 use super::ADMIN_KEY_FILE;
+use crate::link::SharedKeeper;
 use crate::sealed::{self, ClaimError};
+use crate::tpm::TpmState;
 use crate::{
-    FileStorage, FormatError, InstanceId, Places, Protection, ReferenceStatus, SealedCard,
+    FileStorage, FormatError, InstanceId, Keeper, OpenError, Places, Presence, Protection,
+    ReferenceStatus, SealedCard, TpmCard,
 };
 
 const ADMIN_KEY_FILE_BYTES_MAX: u64 = 256;
@@ -81,11 +87,15 @@ pub fn list(places: &Places) -> Vec<Listed> {
 
 fn summary(directory: &Path) -> Result<CardSummary, ReadError> {
     let bytes = FileStorage::load(directory).map_err(ReadError::Read)?;
-    let state = sealed::public_state(&bytes)?;
+    let (state, protection) = if TpmState::is_ours(&bytes) {
+        (TpmState::decode(&bytes)?.public(), Protection::Tpm)
+    } else {
+        (sealed::public_state(&bytes)?, Protection::SealedFile)
+    };
     Ok(CardSummary {
         name: state.name,
         guid: state.guid,
-        protection: Protection::SealedFile,
+        protection,
         pin: state.pin,
         puk: state.puk,
         admin_key_is_default: state.management_is_initial,
@@ -111,14 +121,82 @@ pub enum HoldError {
     /// Its file cannot be used.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Its TPM cannot be used, or does not know the card.
+    #[error(transparent)]
+    Chip(OpenError),
+}
+
+/// A card in this process; nobody else may use it until the value is dropped.
+pub struct Held {
+    presence: Presence,
+    card: Kept,
+}
+
+enum Kept {
+    Sealed(Box<SealedCard>),
+    Tpm(Box<TpmCard>),
+}
+
+impl Held {
+    /// Which card this is: another card in the same place is another one.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    /// Shares the card between the threads that serve it.
+    #[must_use]
+    pub fn share(self) -> SharedKeeper {
+        match self.card {
+            Kept::Sealed(card) => Arc::new(Mutex::new(*card)),
+            Kept::Tpm(card) => Arc::new(Mutex::new(*card)),
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = dyn Keeper;
+
+    fn deref(&self) -> &Self::Target {
+        match &self.card {
+            Kept::Sealed(card) => &**card,
+            Kept::Tpm(card) => &**card,
+        }
+    }
+}
+
+impl DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match &mut self.card {
+            Kept::Sealed(card) => &mut **card,
+            Kept::Tpm(card) => &mut **card,
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held(..)")
+    }
 }
 
 /// Takes a card into this process, which alone may use it until the value is dropped.
-pub fn hold(places: &Places, instance: InstanceId) -> Result<SealedCard, HoldError> {
+pub fn hold(places: &Places, instance: InstanceId) -> Result<Held, HoldError> {
     let directory = places.card(instance);
     let storage = FileStorage::claim(&directory)?;
+    let presence = storage.presence().map_err(ReadError::Read)?;
     let bytes = FileStorage::load(&directory).map_err(ReadError::Read)?;
-    Ok(SealedCard::open(&bytes, storage).map_err(ReadError::Format)?)
+    let card = if TpmState::is_ours(&bytes) {
+        let card = TpmCard::open_stored(&bytes, storage).map_err(|error| match error {
+            OpenError::Format(error) => HoldError::Read(error.into()),
+            other => HoldError::Chip(other),
+        })?;
+        Kept::Tpm(Box::new(card))
+    } else {
+        let card = SealedCard::open(&bytes, storage).map_err(ReadError::Format)?;
+        Kept::Sealed(Box::new(card))
+    };
+    Ok(Held { presence, card })
 }
 
 /// The management key that was kept beside a card when it was made with a random one.

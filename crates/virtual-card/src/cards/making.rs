@@ -12,16 +12,22 @@ use lanyard_piv::{
 use rustix::fs::{FlockOperation, flock};
 use zeroize::Zeroizing;
 
-use super::{ADMIN_KEY_FILE, AdminKeyChoice, CardSpec, PinChoice, PukChoice};
+use super::{ADMIN_KEY_FILE, AdminKeyChoice, CardSpec, KeeperChoice, PinChoice, PukChoice};
 use crate::sealed::{self, ClaimError, NewCard};
-use crate::{FileStorage, InstanceId, KeeperError, Places, PlacesError, SealedCard};
+use crate::tpm;
+use crate::{
+    FileStorage, InstanceId, KeeperError, NewTpmCardError, Places, PlacesError, STATE_FILE,
+    SealedCard, TpmCard,
+};
 
+const STATE_FILE_NEW: &str = "card.json.new";
 const ADMIN_KEY_FILE_NEW: &str = "admin-key.new";
 /// Serialises making and destroying.
 const LOCK_FILE: &str = ".lock";
 /// Directories that are not cards yet, or no longer.
 pub(super) const NEW_DIRECTORY: &str = ".new";
-const DESTROYED_DIRECTORY: &str = ".destroyed";
+/// What the names of destroyed cards begin with.
+const DESTROYED_PREFIX: &str = ".destroyed";
 const DIRECTORY_MODE: u32 = 0o700;
 /// The PIN and the PUK that tpmvscmgr calls default.
 pub(super) const DEFAULT_PIN: &str = "12345678";
@@ -55,6 +61,9 @@ pub enum CreateError {
     /// The secrets cannot be made or sealed.
     #[error("the card's secrets cannot be sealed")]
     Seal(#[from] KeeperError),
+    /// The TPM cannot take the card.
+    #[error("the TPM cannot take the card")]
+    Tpm(#[from] NewTpmCardError),
 }
 
 /// Makes a card. It exists whole or not at all, whatever happens meanwhile.
@@ -67,7 +76,8 @@ pub fn create(places: &Places, spec: CardSpec) -> Result<Created, CreateError> {
 
     let directory = places.cards().join(NEW_DIRECTORY);
     // A leftover of a crash: nobody has ever seen it as a card.
-    remove(&directory).map_err(CreateError::Write)?;
+    discard(&directory).map_err(CreateError::Write)?;
+    sweep(places);
     let builder = |path: &Path| DirBuilder::new().mode(DIRECTORY_MODE).create(path);
     builder(&directory).map_err(CreateError::Write)?;
     let created = fill(&directory, instance, spec).and_then(|created| {
@@ -78,7 +88,7 @@ pub fn create(places: &Places, spec: CardSpec) -> Result<Created, CreateError> {
         Ok(created)
     });
     if created.is_err() {
-        let _ = remove(&directory);
+        let _ = discard(&directory);
     }
     created
 }
@@ -130,6 +140,7 @@ fn fill(directory: &Path, instance: InstanceId, spec: CardSpec) -> Result<Create
         puk,
         management_key,
         force_pin_change: spec.force_pin_change,
+        pin_digits: spec.pin_digits,
         kdf: spec.kdf,
         objects: first_objects(guid, unique),
     };
@@ -137,7 +148,17 @@ fn fill(directory: &Path, instance: InstanceId, spec: CardSpec) -> Result<Create
         ClaimError::Lock(error) => CreateError::Write(error),
         ClaimError::InUse => CreateError::Write(io::ErrorKind::ResourceBusy.into()),
     })?;
-    SealedCard::create(card, storage)?;
+    match spec.keeper {
+        KeeperChoice::SealedFile => {
+            SealedCard::create(card, storage)?;
+        }
+        KeeperChoice::Tpm {
+            device,
+            attestation,
+        } => {
+            TpmCard::create(card, attestation, storage, device)?;
+        }
+    }
     Ok(Created {
         instance,
         guid,
@@ -171,18 +192,64 @@ pub enum DestroyError {
 }
 
 /// Destroys a card, irrevocably. A daemon that serves it notices and removes it from the reader.
+///
+/// What a card has in the TPM is taken out as well. Where the chip cannot be reached the card is
+/// gone all the same, and what it left there is taken out the next time that a card is made or
+/// destroyed.
 pub fn destroy(places: &Places, instance: InstanceId) -> Result<(), DestroyError> {
     if !places.card(instance).is_dir() {
         return Err(DestroyError::NotFound);
     }
     let _lock = lock(places).map_err(DestroyError::Remove)?;
-    let gone = places.cards().join(DESTROYED_DIRECTORY);
+    let mut unique = [0; 8];
+    sealed::random(&mut unique).map_err(|_| DestroyError::Remove(io::ErrorKind::Other.into()))?;
+    let gone = places
+        .cards()
+        .join(format!("{DESTROYED_PREFIX}-{}", hex_of(&unique)));
     // Renaming takes the card away in one step; after a crash the rest is removed next time.
-    remove(&gone).map_err(DestroyError::Remove)?;
     match fs::rename(places.card(instance), &gone) {
-        Ok(()) => remove(&gone).map_err(DestroyError::Remove),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DestroyError::NotFound),
-        Err(error) => Err(DestroyError::Remove(error)),
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(DestroyError::NotFound);
+        }
+        Err(error) => return Err(DestroyError::Remove(error)),
+    }
+    sweep(places);
+    Ok(())
+}
+
+/// Removes what destroyed cards left behind, as far as that can be done now.
+fn sweep(places: &Places) {
+    let Ok(entries) = fs::read_dir(places.cards()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(DESTROYED_PREFIX)
+            && let Err(error) = discard(&entry.path())
+        {
+            tracing::warn!(%error, "a destroyed card left something behind");
+        }
+    }
+}
+
+/// Removes a card's directory, and before it what the card has in a chip.
+fn discard(directory: &Path) -> io::Result<()> {
+    let Ok(bytes) = FileStorage::load(directory) else {
+        return remove(directory);
+    };
+    match tpm::undefine(&bytes) {
+        Ok(()) => remove(directory),
+        Err(error) => {
+            // The keys go now; only the names of the chip's indices stay, until the chip is there.
+            if let Some(remains) = tpm::remains(&bytes) {
+                sealed::write_whole(directory, STATE_FILE_NEW, STATE_FILE, &remains)?;
+            }
+            let _ = fs::remove_file(directory.join(ADMIN_KEY_FILE));
+            Err(io::Error::other(error))
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! What a new card shall be.
 
 use lanyard_piv::{ManagementKey, NewPin, Puk};
+use lanyard_tpm::Device;
 
-use crate::KdfCost;
+use crate::{AttestationChoice, KdfCost, PinDigits};
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -68,6 +69,20 @@ pub enum AdminKeyChoice {
     Given(ManagementKey),
 }
 
+/// What guards a new card's secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeeperChoice {
+    /// The TPM at this place; the card remembers it.
+    Tpm {
+        /// Where the chip is.
+        device: Device,
+        /// Whether the card gets an attestation key.
+        attestation: Option<AttestationChoice>,
+    },
+    /// A file: no hardware protection.
+    SealedFile,
+}
+
 /// What a new card shall be.
 #[derive(Debug)]
 pub struct CardSpec {
@@ -79,6 +94,10 @@ pub struct CardSpec {
     pub puk: PukChoice,
     /// Its management key.
     pub admin_key: AdminKeyChoice,
+    /// What guards its secrets.
+    pub keeper: KeeperChoice,
+    /// How many digits a new PIN may have.
+    pub pin_digits: PinDigits,
     /// Whether private keys are refused until the default PIN was changed. Only strict PIV test
     /// programs want this off.
     pub force_pin_change: bool,
@@ -87,7 +106,7 @@ pub struct CardSpec {
 }
 
 impl CardSpec {
-    /// A card with all defaults.
+    /// A card in a sealed file with all defaults.
     #[must_use]
     pub fn new(name: CardName) -> Self {
         Self {
@@ -95,6 +114,8 @@ impl CardSpec {
             pin: PinChoice::Default,
             puk: PukChoice::Default,
             admin_key: AdminKeyChoice::Default,
+            keeper: KeeperChoice::SealedFile,
+            pin_digits: PinDigits::default(),
             force_pin_change: true,
             kdf: KdfCost::RECOMMENDED,
         }

@@ -7,7 +7,7 @@ use lanyard_piv::{NewPin, Pin};
 
 use super::making::{DEFAULT_PIN, NEW_DIRECTORY};
 use super::*;
-use crate::{ClaimError, FormatError, KdfCost, Keeper, Places};
+use crate::{ClaimError, FormatError, KdfCost, Places};
 
 fn places() -> (tempfile::TempDir, Places) {
     let base = tempfile::tempdir().unwrap();

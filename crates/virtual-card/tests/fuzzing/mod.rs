@@ -24,6 +24,7 @@ pub fn commands(bytes: &[u8]) {
         puk: Puk::parse("86421357").unwrap(),
         management_key: ManagementKey::new(&[0xA7; 32]).unwrap(),
         force_pin_change: true,
+        pin_digits: lanyard_virtual_card::PinDigits::default(),
         kdf: KdfCost::LEAST,
         objects: first_objects(guid, [7; 14]),
     };
