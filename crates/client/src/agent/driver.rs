@@ -51,6 +51,10 @@ pub(super) enum Happened {
         id: u64,
         answer: Result<HttpAnswer, NetFault>,
     },
+    Directory {
+        id: u64,
+        answer: Result<HttpAnswer, NetFault>,
+    },
     Srv {
         id: u64,
         answer: Result<Vec<SrvRecord>, NetFault>,
@@ -151,6 +155,7 @@ impl Driver {
             Happened::Http { id, answer } => {
                 self.core.sign_in_input(now, Input::Http { id, answer });
             }
+            Happened::Directory { id, answer } => self.core.directory_input(now, id, answer),
             Happened::Srv { id, answer } => {
                 self.core.sign_in_input(now, Input::Srv { id, answer });
             }
@@ -189,6 +194,14 @@ impl Driver {
                     if let Some((_, sending)) = &self.sip {
                         let _ = sending.send(bytes);
                     }
+                }
+                Effect::Directory(request) => {
+                    let (net, sender) = (self.net.clone(), self.sender.clone());
+                    tokio::spawn(async move {
+                        let id = request.id;
+                        let answer = tasks::directory_exchange(&net, request).await;
+                        let _ = sender.send(Happened::Directory { id, answer }).await;
+                    });
                 }
                 Effect::SipClose => self.close_sip(),
                 Effect::Event(event) => self.event(&event),

@@ -31,6 +31,11 @@ impl Session {
         self.cards.address_book.as_ref()
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_address_book(&mut self, book: AddressBook) {
+        self.cards.address_book = Some(book);
+    }
+
     /// The chat certificate and its key, as long as they are there.
     #[must_use]
     pub fn credential(&self) -> Option<Arc<Credential>> {

@@ -297,7 +297,7 @@ impl Locate {
 }
 
 /// Whether an `https` URL stays in the organisation of the address, or in one that is allowed.
-pub(super) fn check_url(url: &str, domain: &str, allowed: &[String]) -> Result<(), Problem> {
+pub(crate) fn check_url(url: &str, domain: &str, allowed: &[String]) -> Result<(), Problem> {
     let Some((true, host, _)) = crate::net::authority(url) else {
         return Err(Problem::new(Fault::DiscoveryRefused));
     };

@@ -17,6 +17,7 @@ mod rig;
 mod tests;
 
 pub use input::{CardTrouble, CardsSeen, Input, Output};
+pub(crate) use locate::check_url;
 pub use locate::{Found, Locate, Progress, Query};
 pub(crate) use machine::refusal;
 pub use machine::{Order, SignIn};

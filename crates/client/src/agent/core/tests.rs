@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the agent decides: reconnects, renewals, the ways to leave, and what is kept for a face that is not there.
 
+mod directory;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
