@@ -29,6 +29,13 @@ pub struct SessionView {
     /// When the sign-in must be renewed with the card.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub renew_by: Option<OffsetDateTime>,
+    /// When the certificate on the card in use ends.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub card_ends: Option<OffsetDateTime>,
 }
 
 impl SessionView {
@@ -42,6 +49,7 @@ impl SessionView {
             slow: false,
             own: OwnView::default(),
             renew_by: None,
+            card_ends: None,
         }
     }
 }

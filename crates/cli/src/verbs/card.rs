@@ -242,6 +242,9 @@ fn card_lines(card: &CardView, style: Style) -> Vec<String> {
         let from = output::local_time(certificate.not_before);
         let until = output::local_time(certificate.not_after);
         field("Valid", &format!("{from} to {until}"));
+        if let Some(reminder) = &certificate.reminder {
+            field("", &style.warn(&reminder.to_string()));
+        }
         if !certificate.for_sign_in {
             field("", &style.warn("not meant for signing in"));
         }

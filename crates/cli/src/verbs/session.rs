@@ -85,6 +85,13 @@ fn status_in_words(view: &SessionView) {
             if let Some(until) = view.renew_by {
                 output::line(&format!("Renew before {}", output::local_time(until)));
             }
+            let wall = lanyard_client::session::Now::from_system().wall;
+            let reminder = view
+                .card_ends
+                .and_then(|end| lanyard_client::card_life::reminder(end, wall));
+            if let Some(reminder) = reminder {
+                output::line(&style.warn(&reminder.to_string()));
+            }
         }
         (Stage::Idle, address) => {
             output::line("Nobody is signed in.");
@@ -107,7 +114,13 @@ fn status_in_words(view: &SessionView) {
 
 /// `lanyard send`.
 pub fn send(context: &Context, to: SignInAddress, words: &[String]) -> Result<(), Problem> {
-    let text = if words.is_empty() || words == ["-"] {
+    let text = text_of(words)?;
+    context.ask(Intent::Send { to, text }).map(drop)
+}
+
+/// The text of a message: the words, or standard input.
+pub fn text_of(words: &[String]) -> Result<String, Problem> {
+    Ok(if words.is_empty() || words == ["-"] {
         let mut text = String::new();
         let read = std::io::stdin()
             .take(TEXT_BYTES_MAX)
@@ -116,8 +129,7 @@ pub fn send(context: &Context, to: SignInAddress, words: &[String]) -> Result<()
         text.trim_end_matches('\n').to_owned()
     } else {
         words.join(" ")
-    };
-    context.ask(Intent::Send { to, text }).map(drop)
+    })
 }
 
 /// `lanyard watch`.

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the agent knows and decides: it joins the sign-in, the session, the files and the faces. No sockets, no clock.
 
+mod directory;
 mod intents;
 mod leaving;
+mod reminder;
 mod session;
 mod sign_in;
 #[cfg(test)]
 mod tests;
+
+pub(super) use directory::DirectoryRequest;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,6 +64,8 @@ pub(super) enum Effect {
         asker: Asker,
         result: Result<Box<ReplyBody>, Problem>,
     },
+    /// Ask the address book.
+    Directory(DirectoryRequest),
     /// The agent ends.
     Exit,
 }
@@ -108,13 +114,18 @@ pub(super) struct Core {
     files: Option<AccountFiles>,
     retry: Option<Retry>,
     renew_at: Option<time::OffsetDateTime>,
+    /// The last reminder, in days before the card's end.
+    reminded: Option<i64>,
     waiting: HashMap<Token, Asker>,
+    /// Conversations that invitations lead to.
+    inviting: HashMap<Token, String>,
     next_token: u64,
     /// Faces that show messages to the person.
     displays: Vec<u64>,
     attached: Vec<u64>,
     unread: HashMap<crate::address::SignInAddress, u32>,
     leaving: Option<Leaving>,
+    directory: directory::Desk,
     stage_since: Option<Instant>,
     effects: Vec<Effect>,
 }
@@ -144,12 +155,15 @@ impl Core {
             files: None,
             retry: None,
             renew_at: None,
+            reminded: None,
             waiting: HashMap::new(),
+            inviting: HashMap::new(),
             next_token: 0,
             displays: Vec::new(),
             attached: Vec::new(),
             unread: HashMap::new(),
             leaving: None,
+            directory: directory::Desk::default(),
             stage_since: None,
             effects: Vec::new(),
         }
@@ -196,6 +210,7 @@ impl Core {
         }
         self.retry_tick(now);
         self.renewal_tick(now);
+        self.reminder_tick(now);
         self.leaving_tick(now);
         let slow = self.view.stage.is_signing_in()
             && !self.view.stage.asks()

@@ -144,6 +144,9 @@ pub struct CertificateView {
     pub not_after: OffsetDateTime,
     /// Meant for signing in.
     pub for_sign_in: bool,
+    /// It ends soon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reminder: Option<Problem>,
 }
 
 /// Lists everything. Virtual cards are served first where that is wanted.
@@ -290,6 +293,7 @@ fn view(facts: &CardFacts, places: &Places, wall: OffsetDateTime) -> CardView {
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             for_sign_in: certificate.for_sign_in,
+            reminder: crate::card_life::reminder(certificate.not_after, wall),
         });
     CardView {
         guid: facts.guid(),

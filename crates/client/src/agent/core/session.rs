@@ -70,23 +70,45 @@ impl Core {
                     .into_iter()
                     .map(|view| self.with_unread(view))
                     .collect();
+                let groups = self.groups();
                 self.effects
-                    .push(Effect::Event(Event::Contacts { contacts }));
+                    .push(Effect::Event(Event::Contacts { contacts, groups }));
             }
             Action::Contact(view) => {
                 let view = self.with_unread(view);
                 self.effects.push(Effect::Event(Event::Contact(view)));
             }
+            Action::Person(person) => {
+                self.effects.push(Effect::Event(Event::Person(person)));
+            }
             Action::Message(message) => self.message(message),
+            Action::Conversation(view) => {
+                self.effects.push(Effect::Event(Event::Conversation(view)));
+            }
             Action::Typing { with, on } => {
                 self.effects.push(Effect::Event(Event::Typing { with, on }));
             }
             Action::Notice(text) => self.effects.push(Effect::Event(Event::Notice { text })),
             Action::Done { token, outcome } => {
+                let invited = self.inviting.remove(&token);
                 if let Some(asker) = self.waiting.remove(&token) {
-                    self.reply(asker, outcome.map(|()| ReplyBody::default()));
+                    let body = outcome.map(|()| self.outcome_body(invited.as_deref()));
+                    self.reply(asker, body);
                 }
             }
+        }
+    }
+
+    /// What goes with a good outcome: to an invitation, the conversation that it led to.
+    fn outcome_body(&self, invited: Option<&str>) -> ReplyBody {
+        let found = |id: &str| {
+            let mut all = self.conversations();
+            all.retain(|one| one.id == id);
+            all
+        };
+        ReplyBody {
+            conversations: invited.map(found),
+            ..ReplyBody::default()
         }
     }
 
@@ -113,6 +135,7 @@ impl Core {
         }
         self.effects.push(Effect::Event(Event::Contacts {
             contacts: self.contacts(),
+            groups: self.groups(),
         }));
     }
 
@@ -122,8 +145,10 @@ impl Core {
                 tracing::warn!(%problem, "a message was not written to the history");
             }
             if message.delivery == Delivery::Received && self.displays.is_empty() {
-                let count = self.unread.entry(message.with.clone()).or_default();
-                *count = count.saturating_add(1);
+                if message.conversation.is_none() {
+                    let count = self.unread.entry(message.with.clone()).or_default();
+                    *count = count.saturating_add(1);
+                }
                 if let Err(problem) = files.append_notification(&message) {
                     tracing::warn!(%problem, "a notification was not recorded");
                 }
@@ -188,8 +213,11 @@ impl Core {
         self.sts_uri = None;
         self.was_registered = false;
         self.view.renew_by = None;
+        self.view.card_ends = None;
         self.view.own = crate::view::OwnView::default();
         let reason = problem.clone().unwrap_or(Fault::NoSession.into());
+        self.inviting.clear();
+        self.directory_ended(&reason);
         for (_, asker) in std::mem::take(&mut self.waiting) {
             self.reply(asker, Err(reason.clone()));
         }

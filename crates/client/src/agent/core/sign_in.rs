@@ -94,6 +94,7 @@ impl Core {
                 Output::Failed(problem) => self.sign_in_failed(now, problem),
                 Output::Credential(credential) => {
                     self.remember_card();
+                    self.note_card_end();
                     self.sts_uri = self
                         .sign_in
                         .as_ref()
