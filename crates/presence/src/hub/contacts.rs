@@ -106,11 +106,13 @@ impl Hub {
         let Some(person) = self.persons.get(uri) else {
             return;
         };
-        // An independent client (SIPE 1.25) frees a group twice when a delta takes it away, and ends; the
-        // whole list tells the same.
-        let whole = |change: &ContactChange| matches!(change, ContactChange::DeletedGroup(_));
-        let whole = delta.changes.iter().any(whole);
-        let document = bytes::Bytes::from(delta.to_xml());
+        // An independent client (SIPE 1.25) frees a group twice when a delta takes it away, and ends. It gets
+        // what happened to the group's contacts, and then the whole list, which tells the rest.
+        let deletes = |change: &ContactChange| matches!(change, ContactChange::DeletedGroup(_));
+        let whole = delta.changes.iter().any(deletes);
+        let mut told = delta.clone();
+        told.changes.retain(|change| !deletes(change));
+        let document = bytes::Bytes::from(told.to_xml());
         for id in person.own.clone() {
             let Some(own) = self.subscriptions.get_mut(&id) else {
                 continue;
@@ -119,10 +121,12 @@ impl Hub {
             if own.kind != Kind::RoamingContacts || Some(own.endpoint) == acting {
                 continue;
             }
-            if !whole && self.can_tell(id) && !self.list_is_due(id) {
+            let in_time = self.can_tell(id) && !self.list_is_due(id);
+            if in_time && !told.changes.is_empty() {
                 let kind = content_type::ROAMING_CONTACTS.to_owned();
                 self.notify(id, (kind, document.clone()), fx);
-            } else {
+            }
+            if whole || !in_time {
                 self.make_list_due(id);
                 self.tell_own(now, id, fx);
             }
