@@ -3,7 +3,7 @@
 //! new one, never neither.
 
 use super::desk::{self, Desk, Program};
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use lanyard_piv::{Algorithm, Command, PublicKey, Slot};
 use lanyard_tests::namespace::in_own_namespace;
 use lanyard_tests::pcsc::Make;

@@ -105,6 +105,22 @@ impl Owner {
         self.daemon.as_mut().context("no daemon")
     }
 
+    /// Stops the daemon in the middle of whatever it does: it hangs, every thread of it.
+    pub fn stall(&mut self) -> Result<()> {
+        let daemon = self.daemon()?;
+        daemon.signal("STOP")?;
+        let tasks = format!("/proc/{}/task", daemon.pid());
+        eventually("the daemon hangs", PATIENCE, || {
+            let stopped = std::fs::read_dir(&tasks).ok()?.flatten().all(|task| {
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                // The state follows the name, which ends with the last bracket.
+                stat.rsplit_once(')')
+                    .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+            });
+            stopped.then_some(())
+        })
+    }
+
     /// Kills the daemon as a crash would.
     pub fn kill(&mut self) -> Result<()> {
         let mut daemon = self.daemon.take().context("no daemon")?;
@@ -213,7 +229,7 @@ impl Session {
         let ask = DynamicAuthentication::request_witness();
         let answer = self.exchange(&Command::authenticate_management(algorithm, &ask))?;
         let asked = DynamicAuthentication::parse(answer.data())?;
-        let witness = key.decrypt(algorithm, &asked.witness.context("no witness")?)?;
+        let witness = key.decrypt(algorithm, asked.witness.as_deref().context("no witness")?)?;
         let prove = DynamicAuthentication::prove(witness, vec![1; 16]);
         let status = self.status(&Command::authenticate_management(algorithm, &prove))?;
         if status != 0x9000 {

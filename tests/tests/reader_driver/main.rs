@@ -178,9 +178,11 @@ fn a_daemon_that_hangs_loses_its_card_and_holds_up_no_other() {
             let name = desk.name(0, 0);
             let program = Program::new()?;
             let card = program.card(&name)?;
-            let mut other = program.card(&desk.name(1, 0))?;
+            // Another program: the calls of one wait for each other in its own library.
+            let bystander = Program::new()?;
+            let mut other = bystander.card(&desk.name(1, 0))?;
 
-            alice.daemon()?.signal("STOP")?;
+            alice.stall()?;
             // A reset asks the card for its ATR, which it does not send.
             let reset = thread::spawn(move || {
                 let began = Instant::now();

@@ -138,10 +138,8 @@ fn a_reader_that_was_never_opened_is_none_to_any_call() {
     };
     assert_eq!((code, length), (NO_SUCH_DEVICE, 0));
     // SAFETY: null is allowed.
-    assert_eq!(
-        unsafe { IFDHCreateChannelByName(NOWHERE, ptr::null()) },
-        NO_SUCH_DEVICE
-    );
+    let code = unsafe { IFDHCreateChannelByName(NOWHERE, ptr::null()) };
+    assert_eq!(code, NO_SUCH_DEVICE);
     // SAFETY: the string ends with a zero.
     let code = unsafe { IFDHCreateChannelByName(NOWHERE, c"/dev/null:x".as_ptr()) };
     assert_eq!(code, COMMUNICATION_ERROR);

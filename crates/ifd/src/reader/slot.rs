@@ -23,6 +23,9 @@ const ATR: Patience = Patience {
     silence: Duration::from_secs(3),
     whole: Duration::from_secs(3),
 };
+/// pcscd writes into its state of the slot after a failed start of a card, and would overwrite that
+/// the card has gone: so it is told a little later.
+const SETTLING: Duration = Duration::from_millis(250);
 /// ISO/IEC 7816-3: TS, T0 and at most 31 more.
 const ATR_BYTES_MAX: usize = 33;
 const ATR_BYTES_MIN: usize = 2;
@@ -49,6 +52,37 @@ struct State {
     told: u64,
     gap: Gap,
     woken: bool,
+    /// Calls that switch the card on or reset it, at the moment.
+    starting: u32,
+    /// When such a call has failed.
+    failed: Option<Instant>,
+}
+
+impl State {
+    /// The card, as pcscd shall see it.
+    fn shown(&self) -> Option<&Card> {
+        self.card.as_ref().filter(|_| self.gap == Gap::Seen)
+    }
+
+    /// The card, when it can be asked something.
+    fn usable(&self) -> Option<&Card> {
+        self.shown().filter(|card| !card.gone)
+    }
+
+    /// How long a card that has gone must still be shown; `None` while nobody can say.
+    fn settles_in(&self) -> Option<Duration> {
+        if self.starting > 0 {
+            return None;
+        }
+        let since = self.failed.map_or(SETTLING, |failed| failed.elapsed());
+        Some(SETTLING.saturating_sub(since))
+    }
+
+    fn take_out(&mut self) {
+        self.card = None;
+        self.gap = Gap::New;
+        self.changes = self.changes.wrapping_add(1);
+    }
 }
 
 /// A card that goes and another that comes before pcscd has looked would be one card to it, with
@@ -69,6 +103,8 @@ struct Card {
     stream: Arc<UnixStream>,
     uid: u32,
     atr: Vec<u8>,
+    /// It has gone, and pcscd is told so soon.
+    gone: bool,
 }
 
 impl Slot {
@@ -82,8 +118,7 @@ impl Slot {
 
     /// Whether a card is there, as pcscd shall see it. Asks nobody.
     pub fn is_present(&self) -> bool {
-        let state = locked(&self.state);
-        state.gap == Gap::Seen && state.card.is_some()
+        locked(&self.state).shown().is_some()
     }
 
     /// Whether a new card has room.
@@ -93,13 +128,14 @@ impl Slot {
 
     /// Whose card is there.
     pub fn owner(&self) -> Option<u32> {
-        let state = locked(&self.state);
-        let card = state.card.as_ref().filter(|_| state.gap == Gap::Seen)?;
-        Some(card.uid)
+        locked(&self.state).usable().map(|card| card.uid)
     }
 
+    /// The connection to the card, until it has gone.
     pub(super) fn stream(&self) -> Option<Arc<UnixStream>> {
-        Some(locked(&self.state).card.as_ref()?.stream.clone())
+        let state = locked(&self.state);
+        let card = state.card.as_ref().filter(|card| !card.gone)?;
+        Some(Arc::clone(&card.stream))
     }
 
     /// A card of this user comes.
@@ -109,7 +145,9 @@ impl Slot {
             stream,
             uid,
             atr: Vec::new(),
+            gone: false,
         });
+        state.failed = None;
         state.changes = state.changes.wrapping_add(1);
         self.changed.notify_all();
     }
@@ -117,14 +155,14 @@ impl Slot {
     /// This card goes; another one that came meanwhile stays.
     pub(super) fn remove(&self, gone: &Arc<UnixStream>) {
         let mut state = locked(&self.state);
-        if state
-            .card
-            .as_ref()
-            .is_some_and(|card| Arc::ptr_eq(&card.stream, gone))
+        let settled = state.settles_in() == Some(Duration::ZERO);
+        if let Some(card) = state.card.as_mut()
+            && Arc::ptr_eq(&card.stream, gone)
         {
-            state.card = None;
-            state.gap = Gap::New;
-            state.changes = state.changes.wrapping_add(1);
+            card.gone = true;
+            if settled {
+                state.take_out();
+            }
             self.changed.notify_all();
         }
         drop(state);
@@ -132,10 +170,13 @@ impl Slot {
         let _ = gone.shutdown(Shutdown::Both);
     }
 
-    /// Whatever card is there goes.
+    /// Whatever card is there goes, at once.
     pub(super) fn clear(&self) {
-        if let Some(stream) = self.stream() {
-            self.remove(&stream);
+        let mut state = locked(&self.state);
+        if let Some(card) = &state.card {
+            let _ = card.stream.shutdown(Shutdown::Both);
+            state.take_out();
+            self.changed.notify_all();
         }
     }
 
@@ -152,8 +193,18 @@ impl Slot {
                 state.changes = state.changes.wrapping_add(1);
             }
         }
-        while state.changes == state.told && !state.woken {
-            let left = end.saturating_duration_since(Instant::now());
+        loop {
+            let mut left = end.saturating_duration_since(Instant::now());
+            if state.card.as_ref().is_some_and(|card| card.gone) {
+                match state.settles_in() {
+                    Some(Duration::ZERO) => state.take_out(),
+                    Some(settles) => left = left.min(settles),
+                    None => {}
+                }
+            }
+            if state.changes != state.told || state.woken {
+                break;
+            }
             if left.is_zero() {
                 return;
             }
@@ -187,6 +238,19 @@ impl Slot {
     }
 
     fn start(&self, how: Control) -> Result<Vec<u8>, CardError> {
+        let count = |state: &mut State| state.starting = state.starting.saturating_add(1);
+        count(&mut locked(&self.state));
+        let started = self.start_card(how);
+        let mut state = locked(&self.state);
+        state.starting = state.starting.saturating_sub(1);
+        if started.is_err() {
+            state.failed = Some(Instant::now());
+        }
+        self.changed.notify_all();
+        started
+    }
+
+    fn start_card(&self, how: Control) -> Result<Vec<u8>, CardError> {
         let atr = self.talk(|stream| {
             tell(stream, how)?;
             let atr = ask(stream, &[Control::SendAtr as u8], ATR)?;
@@ -210,7 +274,7 @@ impl Slot {
     /// The ATR of the card as it was last switched on.
     pub fn atr(&self) -> Option<Vec<u8>> {
         let state = locked(&self.state);
-        let card = state.card.as_ref().filter(|_| state.gap == Gap::Seen)?;
+        let card = state.usable()?;
         (!card.atr.is_empty()).then(|| card.atr.clone())
     }
 
@@ -228,8 +292,8 @@ impl Slot {
         let _alone = locked(&self.talking);
         let stream = {
             let state = locked(&self.state);
-            let card = state.card.as_ref().filter(|_| state.gap == Gap::Seen);
-            card.ok_or(CardError::Absent)?.stream.clone()
+            let card = state.usable().ok_or(CardError::Absent)?;
+            Arc::clone(&card.stream)
         };
         how(&stream).map_err(|error| {
             self.remove(&stream);

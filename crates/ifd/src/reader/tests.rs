@@ -172,6 +172,31 @@ fn an_atr_that_is_none_is_refused() {
     }
 }
 
+/// pcscd's calling thread writes its own idea of the slot after a failed start; what its watching
+/// thread writes must come later.
+#[test]
+fn a_card_that_fails_to_start_is_shown_until_the_call_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = reader(folder.path(), "");
+    let slot = reader.slot(0).unwrap();
+    let (card, _) = knock(&reader);
+    noticed(slot, true);
+    drop(card);
+    // Either the reader has noticed it already, or the start fails.
+    match slot.reset() {
+        Err(CardError::Absent) => {}
+        Err(_) => {
+            let failed = Instant::now();
+            while slot.is_present() {
+                slot.wait_for_change(PROMPTLY);
+            }
+            assert!(failed.elapsed() >= Duration::from_millis(200));
+        }
+        Ok(_) => panic!("there is no card"),
+    }
+    noticed(slot, false);
+}
+
 #[test]
 fn what_would_be_taken_for_a_control_never_reaches_the_card() {
     let folder = tempfile::tempdir().unwrap();
