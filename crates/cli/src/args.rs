@@ -456,6 +456,19 @@ pub struct Create {
     /// The PUK that unblocks the PIN: 12345678, your own, or random (then only the admin key unblocks).
     #[arg(long, value_enum, default_value_t = PukChoice::Random)]
     pub puk: PukChoice,
+    /// Keep the card in a file instead of the TPM: without hardware protection, and only where your organisation
+    /// permits it.
+    #[arg(long)]
+    pub sealed_file: bool,
+    /// What PINs must look like, as tpmvscmgr has it: minlen=6,maxlen=8; a PIV card takes 6 to 8 digits.
+    #[arg(long, value_name = "RULES")]
+    pub pin_policy: Option<String>,
+    /// Let the card prove where its keys are: with an attestation key, or also with the TPM maker's certificate.
+    #[arg(long, value_enum)]
+    pub attestation: Option<Attestation>,
+    /// Write the card's data objects. It is always done; the option is for those who know it from tpmvscmgr.
+    #[arg(long)]
+    pub generate: bool,
     /// Read the PIN from this file descriptor (with --pin prompt).
     #[arg(long, value_name = "FD")]
     pub pin_fd: Option<u32>,
@@ -465,6 +478,15 @@ pub struct Create {
     /// Read the admin key as hexadecimal digits from this file descriptor (with --admin-key prompt).
     #[arg(long, value_name = "FD")]
     pub admin_key_fd: Option<u32>,
+}
+
+/// What a card in the TPM can prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Attestation {
+    /// An attestation key.
+    AikOnly,
+    /// An attestation key and the maker's certificate.
+    AikAndCert,
 }
 
 /// Where a first secret comes from.

@@ -4,7 +4,9 @@
 use std::io::{IsTerminal, Write};
 
 use lanyard_client::Problem;
-use lanyard_client::view::{Availability, ContactView};
+use lanyard_client::people::PersonView;
+use lanyard_client::view::{AccessLevel, Availability, ContactView};
+use unicode_width::UnicodeWidthStr;
 
 /// How words are dressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,33 +157,173 @@ pub fn clock(at: time::OffsetDateTime) -> String {
     format!("{:02}:{:02}", at.hour(), at.minute())
 }
 
-/// The contact list as lines.
-pub fn contact_lines(contacts: &[ContactView], style: Style) -> Vec<String> {
-    if contacts.is_empty() {
+/// Widest column of names.
+const NAME_COLUMNS_MAX: usize = 40;
+/// The heading of those who are in no group, where there are groups.
+const OTHERS: &str = "Other contacts";
+
+/// The contact list as lines: each group with its contacts, then everybody who is in none.
+pub fn contact_lines(contacts: &[ContactView], groups: &[String], style: Style) -> Vec<String> {
+    if contacts.is_empty() && groups.is_empty() {
         return vec![style.quiet("No contacts yet. Add one: /add user@domain")];
     }
-    let width = |text: &str| unicode_width::UnicodeWidthStr::width(text);
-    let widest = contacts
-        .iter()
-        .map(|contact| width(&contact.name))
-        .max()
-        .unwrap_or(0)
-        .min(40);
-    let line = |contact: &ContactView| {
-        let badge = style.badge(contact.availability);
-        let pad = " ".repeat(widest.saturating_sub(width(&contact.name)));
-        let mut line = format!("{badge} {}{pad}", style.strong(&contact.name));
-        line.push_str(&format!("  {}", contact.availability.words()));
-        if !contact.note.is_empty() {
-            line.push_str(&style.quiet(&format!(" · {}", contact.note)));
+    let widest = contacts.iter().map(|one| one.name.width());
+    let widest = widest.max().unwrap_or(0).min(NAME_COLUMNS_MAX);
+    let mut sorted: Vec<&ContactView> = contacts.iter().collect();
+    sorted.sort_by_key(|one| (one.name.to_lowercase(), one.address.clone()));
+    if groups.is_empty() {
+        let line = |one: &&ContactView| contact_line(one, widest, style);
+        return sorted.iter().map(line).collect();
+    }
+    let mut lines = Vec::new();
+    let mut section = |title: &str, members: Vec<&ContactView>| {
+        let here = |one: &&&ContactView| one.availability.is_reachable();
+        let count = format!(" {}/{}", members.iter().filter(here).count(), members.len());
+        lines.push(format!("{}{}", style.strong(title), style.quiet(&count)));
+        lines.extend(
+            members
+                .into_iter()
+                .map(|one| format!("  {}", contact_line(one, widest, style))),
+        );
+    };
+    for group in groups {
+        let members = sorted.iter().filter(|one| one.groups.contains(group));
+        section(group, members.copied().collect());
+    }
+    let others: Vec<&ContactView> = sorted
+        .into_iter()
+        .filter(|one| one.groups.iter().all(|group| !groups.contains(group)))
+        .collect();
+    if !others.is_empty() {
+        section(OTHERS, others);
+    }
+    lines
+}
+
+fn contact_line(contact: &ContactView, widest: usize, style: Style) -> String {
+    let badge = style.badge(contact.availability);
+    let pad = " ".repeat(widest.saturating_sub(contact.name.width()));
+    let name = printable(&contact.name);
+    let mut line = format!("{badge} {}{pad}", style.strong(&name));
+    line.push_str(&format!("  {}", contact.availability.words()));
+    if !contact.note.is_empty() {
+        line.push_str(&style.quiet(&format!(" · {}", printable(&contact.note))));
+    }
+    match contact.level {
+        Some(AccessLevel::Blocked) => line.push_str(&style.bad("  blocked")),
+        Some(level) => line.push_str(&style.quiet(&format!("  [{}]", level.word()))),
+        None => {}
+    }
+    if contact.unread > 0 {
+        line.push_str(&style.warn(&format!("  {} new", contact.unread)));
+    }
+    if contact.name != contact.address.as_str() {
+        line.push_str(&style.quiet(&format!("  {}", contact.address)));
+    }
+    line
+}
+
+/// A text of somebody else as one line that does not drive the terminal.
+pub fn printable(text: &str) -> String {
+    let kept = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(kept).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact(name: &str, groups: &[&str], availability: Availability) -> ContactView {
+        let user = name.split(' ').next().unwrap_or_default().to_lowercase();
+        ContactView {
+            address: format!("{user}@contoso.test").parse().unwrap(),
+            name: name.to_owned(),
+            availability,
+            note: String::new(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            level: None,
+            unread: 0,
         }
-        if contact.unread > 0 {
-            line.push_str(&style.warn(&format!("  {} new", contact.unread)));
+    }
+
+    #[test]
+    fn the_contact_list_reads_as_reviewed() {
+        let mut bob = contact("Bob Bauer", &["Team"], Availability::Available);
+        bob.note = "until four\n\u{1b}[2J".to_owned();
+        let mut mallory = contact("Mallory Maß", &[], Availability::Offline);
+        mallory.level = Some(AccessLevel::Blocked);
+        let mut xiaoming = contact("王小明", &["Team", "Friends"], Availability::Busy);
+        xiaoming.address = "xiaoming@contoso.test".parse().unwrap();
+        xiaoming.level = Some(AccessLevel::Personal);
+        xiaoming.unread = 2;
+        let contacts = [xiaoming, mallory, bob];
+        let groups = ["Empty", "Friends", "Team"].map(str::to_owned);
+        let mut text = String::new();
+        for groups in [&groups[..], &[]] {
+            let lines = contact_lines(&contacts, groups, Style::plain());
+            text.push_str(&format!("{}\n---\n", lines.join("\n")));
         }
-        if contact.name != contact.address.as_str() {
-            line.push_str(&style.quiet(&format!("  {}", contact.address)));
+        text.push_str(&contact_lines(&[], &[], Style::plain()).join("\n"));
+        insta::assert_snapshot!(text);
+    }
+}
+
+/// People who were found, numbered.
+pub fn people_lines(people: &[PersonView], more: bool, style: Style) -> Vec<String> {
+    if people.is_empty() {
+        return vec![style.quiet("Nobody was found.")];
+    }
+    let line = |(number, person): (usize, &PersonView)| {
+        let mut line = format!("{:>3}  ", number + 1);
+        if person.availability != Availability::Unknown {
+            line.push_str(&format!("{} ", style.badge(person.availability)));
+        }
+        line.push_str(&style.strong(&person.name));
+        line.push_str(&style.quiet(&format!("  {}", person.address)));
+        for fact in [&person.title, &person.phone] {
+            if !fact.is_empty() {
+                line.push_str(&format!(" · {fact}"));
+            }
+        }
+        if !person.email.is_empty() && person.email != person.address.as_str() {
+            line.push_str(&format!(" · {}", person.email));
+        }
+        if person.contact {
+            line.push_str(&style.quiet(" · contact"));
         }
         line
     };
-    contacts.iter().map(line).collect()
+    let mut lines: Vec<String> = people.iter().enumerate().map(line).collect();
+    if more {
+        lines.push(style.quiet("There are more; type more of the name."));
+    }
+    lines
+}
+
+/// A contact card.
+pub fn person_lines(person: &PersonView, style: Style) -> Vec<String> {
+    let mut lines = vec![format!("{}", style.strong(&person.name))];
+    let availability = match person.availability {
+        Availability::Unknown => String::new(),
+        known => format!("{} {}", style.badge(known), known.words()),
+    };
+    let photo = person
+        .photo
+        .as_ref()
+        .map_or("", |_| "yes; --photo FILE writes it to a file");
+    for (label, value) in [
+        ("Title", person.title.as_str()),
+        ("Company", person.company.as_str()),
+        ("Address", person.address.as_str()),
+        ("E-mail", person.email.as_str()),
+        ("Phone", person.phone.as_str()),
+        ("Status", availability.as_str()),
+        ("Note", person.note.as_str()),
+        ("Photo", photo),
+    ] {
+        if !value.is_empty() {
+            lines.push(format!("  {label:<9}{value}"));
+        }
+    }
+    lines
 }

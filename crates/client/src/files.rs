@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::address::SignInAddress;
+use crate::people::{PHOTO_BYTES_MAX, is_hash};
 use crate::places::{Places, Profile, file_problem, private_dir};
 use crate::problem::Problem;
 use crate::view::{ContactView, MessageView};
@@ -21,6 +22,8 @@ use crate::view::{ContactView, MessageView};
 pub const HISTORY_SHOWN_MAX: usize = 200;
 /// Largest file that is read back, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Characters of a conversation's id that its file is named by.
+const CONVERSATION_NAME_CHARS_MAX: usize = 100;
 /// Mode of every file.
 const FILE_MODE: u32 = 0o600;
 
@@ -98,6 +101,32 @@ impl AccountFiles {
         write_json(&self.dir.join("contacts.json"), &contacts)
     }
 
+    /// A photograph that was fetched before.
+    #[must_use]
+    pub fn photo(&self, hash: &str) -> Option<Vec<u8>> {
+        let file = File::open(self.photo_file(hash)?).ok()?;
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(PHOTO_BYTES_MAX).ok()?;
+        file.take(limit).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Keeps a photograph.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_photo(&self, hash: &str, bytes: &[u8]) -> Result<(), Problem> {
+        match self.photo_file(hash) {
+            Some(path) => write_atomic(&path, bytes),
+            None => Ok(()),
+        }
+    }
+
+    fn photo_file(&self, hash: &str) -> Option<PathBuf> {
+        let named = is_hash(hash).then(|| hash.to_ascii_lowercase())?;
+        Some(self.dir.join("photos").join(named))
+    }
+
     /// Adds a message to the history. A later line with the same id replaces an earlier one when it is read.
     ///
     /// # Errors
@@ -105,32 +134,27 @@ impl AccountFiles {
     pub fn append_message(&self, message: &MessageView) -> Result<(), Problem> {
         let dir = self.dir.join("history");
         private_dir(&dir)?;
-        append_line(
-            &dir.join(format!("{}.jsonl", message.with.file_name())),
-            message,
-        )
+        let name = match &message.conversation {
+            Some(conversation) => conversation_file(conversation),
+            None => format!("{}.jsonl", message.with.file_name()),
+        };
+        append_line(&dir.join(name), message)
+    }
+
+    /// The last messages of a conversation of several people, oldest first.
+    #[must_use]
+    pub fn conversation_history(&self, conversation: &str) -> Vec<MessageView> {
+        let name = conversation_file(conversation);
+        let mut messages = last_messages(&self.dir.join("history").join(name));
+        messages.retain(|message| message.conversation.as_deref() == Some(conversation));
+        messages
     }
 
     /// The last messages with somebody, oldest first.
     #[must_use]
     pub fn history(&self, with: &SignInAddress) -> Vec<MessageView> {
-        let path = self
-            .dir
-            .join("history")
-            .join(format!("{}.jsonl", with.file_name()));
-        let mut messages: Vec<MessageView> = Vec::new();
-        for message in read_lines::<MessageView>(&path) {
-            match messages
-                .iter_mut()
-                .rev()
-                .find(|known| known.id == message.id)
-            {
-                Some(known) => *known = message,
-                None => messages.push(message),
-            }
-        }
-        let surplus = messages.len().saturating_sub(HISTORY_SHOWN_MAX);
-        messages.split_off(surplus)
+        let name = format!("{}.jsonl", with.file_name());
+        last_messages(&self.dir.join("history").join(name))
     }
 
     /// Notes that something was notified while no face was attached.
@@ -197,6 +221,7 @@ fn forget_in(dir: &Path, address: &SignInAddress, done: &mut Forgotten) {
         ("contacts.json", "contact cache"),
         ("notifications.jsonl", "notification records"),
         ("history", "message history"),
+        ("photos", "photos of people"),
     ] {
         remove(&account.join(name), words, done);
     }
@@ -316,6 +341,34 @@ fn read_limited(path: &Path) -> std::io::Result<Option<String>> {
     Ok(Some(text))
 }
 
+/// The file of a conversation. Its id is a peer's choice: nothing of it leads elsewhere, and no address has this name.
+fn conversation_file(id: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = id
+        .chars()
+        .take(CONVERSATION_NAME_CHARS_MAX)
+        .map(plain)
+        .collect();
+    format!("conversation-{name}.jsonl")
+}
+
+/// The last messages of a file, oldest first, each as it was at last.
+fn last_messages(path: &Path) -> Vec<MessageView> {
+    let mut messages: Vec<MessageView> = Vec::new();
+    for message in read_lines::<MessageView>(path) {
+        match messages
+            .iter_mut()
+            .rev()
+            .find(|known| known.id == message.id)
+        {
+            Some(known) => *known = message,
+            None => messages.push(message),
+        }
+    }
+    let surplus = messages.len().saturating_sub(HISTORY_SHOWN_MAX);
+    messages.split_off(surplus)
+}
+
 fn read_lines<T: DeserializeOwned>(path: &Path) -> impl Iterator<Item = T> + use<T> {
     let file = File::open(path).ok();
     let lines = file
@@ -350,6 +403,7 @@ mod tests {
         MessageView {
             id: id.to_owned(),
             with: "bob@contoso.test".parse().unwrap(),
+            conversation: None,
             name: "Bob".to_owned(),
             mine: true,
             text: text.to_owned(),

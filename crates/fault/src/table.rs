@@ -61,6 +61,16 @@ faults! {
     CardChoiceNeeded = 1238, "There are several cards.", "Say which one with --card; 'lanyard card list' shows their names.";
     CardNotVirtual = 1239, "This is no virtual card of this computer.", "Only virtual cards can be destroyed.";
     CardAlreadyEnrolled = 1240, "This card already holds a certificate.", "Use --overwrite to replace its key and certificate.";
+    // 1250: the computer's TPM.
+    TpmAbsent = 1250, "This computer has no TPM that can be used.", "Switch the TPM on in the computer's firmware. Where your organisation permits cards without hardware protection, create one with 'lanyard card create --sealed-file'.";
+    TpmDenied = 1251, "Your account may not use this computer's TPM.", "Ask your administrator to put you into the group that owns the TPM's device (usually 'tss'), then sign in to the computer again.";
+    TpmFull = 1252, "The TPM's memory is full.", "Destroy virtual cards that are no longer needed, or ask your administrator to remove unused indices from the TPM.";
+    TpmOwned = 1253, "The owner of this computer has set a password for its TPM.", "Ask your administrator to remove it while you create the card.";
+    TpmForgot = 1254, "The TPM does not know this virtual card any more.", "It was cleared or replaced. Destroy the card with 'lanyard card destroy', create a new one and enrol it.";
+    TpmMute = 1255, "The TPM does not answer.", "Try again; if that does not help, restart the computer.";
+    TpmTooOld = 1256, "The TPM of this computer is too old for virtual cards.", "Use a plastic card, or another computer.";
+    PinPolicyImpossible = 1257, "A card cannot have such a PIN policy.", "A PIN has 6 to 8 digits: choose 'minlen' and 'maxlen' from 6 to 8, digits allowed and everything else disallowed.";
+    AttestationNeedsTpm = 1258, "Without a TPM a card cannot prove where its keys are.", "Leave '--attestation' out, or create the card in the TPM.";
     // 1270: readers with keys, cards behind PKCS #11 modules, the choice among cards.
     PadMissing = 1270, "This reader has no keys to type a PIN on.", "Type the PIN at the computer, or use a reader with a PIN pad.";
     PadRequired = 1271, "Your organisation wants the PIN typed on the reader, and not at the computer.", "Use a reader with a PIN pad and type the PIN there.";

@@ -138,9 +138,15 @@ impl<'a> Part<'a> {
     /// A header of the part.
     #[must_use]
     pub fn header(&self, name: Name) -> Option<&'a str> {
+        self.header_named(name.as_str())
+    }
+
+    /// As [`Part::header`], for a name that may be unknown to [`Name`]; in any case.
+    #[must_use]
+    pub fn header_named(&self, name: &str) -> Option<&'a str> {
         self.headers
             .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_str()))
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| *value)
     }
 }

@@ -4,10 +4,12 @@
 mod asking;
 mod commands;
 mod editor;
+mod people;
 mod prompt;
 mod raw;
 mod screen;
 mod session;
+mod talk;
 mod typing;
 mod words;
 

@@ -97,6 +97,8 @@ pub(super) struct Terminal {
     pub(super) partner: Option<Partner>,
     /// Conversations of several people, in the order of their numbers. Ended ones keep their place.
     pub(super) conversations: Vec<ConversationView>,
+    /// The next conversation that begins is one that the person asked for.
+    pub(super) inviting: bool,
     pub(super) printed: HashSet<String>,
     pub(super) typing: Option<(SignInAddress, Instant)>,
     pub(super) told_typing: Option<Instant>,
@@ -168,6 +170,7 @@ pub fn open(context: &Context, options: Options, start: bool) -> Result<(), Prob
         groups: Vec::new(),
         partner: None,
         conversations: Vec::new(),
+        inviting: false,
         printed: HashSet::new(),
         typing: None,
         told_typing: None,

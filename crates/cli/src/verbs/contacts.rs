@@ -12,20 +12,27 @@ use crate::output::{self, Style};
 pub fn run(context: &Context, verb: Contacts) -> Result<(), Problem> {
     match verb {
         Contacts::List { json } => {
-            let contacts = context.ask(Intent::Contacts)?.contacts.unwrap_or_default();
+            let body = context.ask(Intent::Contacts)?;
+            let contacts = body.contacts.unwrap_or_default();
             if json {
                 output::json(&contacts);
             } else {
-                for line in output::contact_lines(&contacts, Style::of_stdout()) {
+                let groups = body.groups.unwrap_or_default();
+                for line in output::contact_lines(&contacts, &groups, Style::of_stdout()) {
                     output::line(&line);
                 }
             }
             Ok(())
         }
-        Contacts::Add { address, name } => {
+        Contacts::Add {
+            address,
+            name,
+            group,
+        } => {
             context.ask(Intent::AddContact {
                 address: address.clone(),
                 name,
+                group,
             })?;
             output::line(&format!("{address} is in your contact list now."));
             Ok(())

@@ -7,10 +7,11 @@ use lanyard_fault::Fault;
 use lanyard_presence::PersonUri;
 use lanyard_presence::xml::content_type;
 use lanyard_presence::xml::keyboard::KeyboardActivity;
-use lanyard_sip::{Headers, Message, Method};
+use lanyard_sip::{Headers, Message, Method, Name};
 use time::OffsetDateTime;
 
 use super::dialog::Dialog;
+use super::multiparty::{Group, Shared};
 use super::registration::diagnosed;
 use super::{Action, Now, Purpose, Session, Token, fresh_id};
 use crate::address::SignInAddress;
@@ -20,21 +21,25 @@ use crate::view::{Delivery, MessageView};
 /// Longest text of one message, in bytes.
 pub const TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Dialogs at one time.
-const DIALOGS_MAX: usize = 256;
+pub(super) const DIALOGS_MAX: usize = 256;
 /// Messages that wait for one dialog.
 const WAITING_MAX: usize = 64;
 /// The type of a message's text.
-const PLAIN_TEXT: &str = "text/plain; charset=UTF-8";
+pub(super) const PLAIN_TEXT: &str = "text/plain; charset=UTF-8";
 
 /// Conversations by their dialogs.
 #[derive(Debug, Default)]
 pub(super) struct Conversations {
-    /// By Call-ID.
-    dialogs: HashMap<String, Dialog>,
-    /// Which dialog messages to somebody go through.
+    /// By our tag.
+    pub(super) dialogs: HashMap<String, Dialog>,
+    /// Which dialog messages to one person alone go through.
     current: HashMap<PersonUri, String>,
     waiting: HashMap<PersonUri, VecDeque<Outgoing>>,
     in_flight: HashMap<String, Outgoing>,
+    /// Conversations of several, by Call-ID.
+    pub(super) groups: HashMap<String, Group>,
+    /// Messages on their way to several.
+    pub(super) shared: HashMap<String, Shared>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,11 +78,17 @@ impl Conversations {
         for message in waiting.chain(self.in_flight.drain().map(|(_, message)| message)) {
             message.failed(reason, &mut actions);
         }
+        for (_, message) in self.shared.drain() {
+            message.failed(reason, &mut actions);
+        }
         actions
     }
 
-    pub(super) fn by_call(&self, call_id: &str) -> Option<&Dialog> {
-        self.dialogs.get(call_id)
+    /// The dialog that a request inside one belongs to.
+    pub(super) fn of_request(&self, request: &Message) -> Option<&Dialog> {
+        let to = request.to_addr()?;
+        let dialog = self.dialogs.get(to.tag()?)?;
+        dialog.owns(request).then_some(dialog)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -87,42 +98,36 @@ impl Conversations {
     /// A dialog that stands: from now on messages go through it.
     pub(super) fn establish(&mut self, dialog: Dialog) {
         self.current
-            .insert(dialog.with.clone(), dialog.call_id.clone());
-        self.dialogs.insert(dialog.call_id.clone(), dialog);
+            .insert(dialog.with.clone(), dialog.id().to_owned());
+        self.dialogs.insert(dialog.id().to_owned(), dialog);
     }
 
     /// A message came through this dialog: the endpoint behind it is where the person is now.
-    pub(super) fn prefer(&mut self, call_id: &str) {
-        if let Some(dialog) = self.dialogs.get(call_id) {
-            self.current.insert(dialog.with.clone(), call_id.to_owned());
+    pub(super) fn prefer(&mut self, id: &str) {
+        if let Some(dialog) = self.dialogs.get(id) {
+            self.current.insert(dialog.with.clone(), id.to_owned());
         }
     }
 
-    pub(super) fn remove(&mut self, call_id: &str) -> Option<Dialog> {
-        let dialog = self.dialogs.remove(call_id)?;
-        if self
-            .current
-            .get(&dialog.with)
-            .is_some_and(|current| current == call_id)
-        {
+    pub(super) fn remove(&mut self, id: &str) -> Option<Dialog> {
+        let dialog = self.dialogs.remove(id)?;
+        self.not_current(&dialog);
+        Some(dialog)
+    }
+
+    /// Messages to this person alone go through another dialog from now on.
+    pub(super) fn not_current(&mut self, dialog: &Dialog) {
+        let current = self.current.get(&dialog.with);
+        if current.is_some_and(|current| current == dialog.id()) {
             self.current.remove(&dialog.with);
         }
-        Some(dialog)
     }
 }
 
 impl Session {
     /// Sends a message. Its fate comes as [`Action::Message`] and [`Action::Done`].
     pub fn send_text(&mut self, now: Now, to: &SignInAddress, text: &str, token: Token) {
-        let refused = if text.trim().is_empty() {
-            Some(Problem::new(Fault::MessageEmpty))
-        } else if text.len() > TEXT_BYTES_MAX {
-            Some(Problem::new(Fault::TextTooLong))
-        } else if !self.is_registered() {
-            Some(Problem::new(Fault::SessionLost))
-        } else {
-            None
-        };
+        let refused = self.unsendable(text);
         let uri = PersonUri::parse(to.as_str()).map_err(|_| Fault::AddressMalformed.into());
         let uri = match refused.map_or(uri, Err) {
             Ok(uri) => uri,
@@ -131,6 +136,7 @@ impl Session {
         let view = MessageView {
             id: fresh_id(),
             with: to.clone(),
+            conversation: None,
             name: self.name_of(&uri),
             mine: true,
             text: text.to_owned(),
@@ -141,6 +147,7 @@ impl Session {
         if queue.len() >= WAITING_MAX {
             return self.tell(Some(token), Err(Fault::MessageNotDelivered.into()));
         }
+        self.typing.said(&uri);
         queue.push_back(Outgoing {
             view: view.clone(),
             token: Some(token),
@@ -148,6 +155,19 @@ impl Session {
         });
         self.actions.push(Action::Message(view));
         self.pump(now, &uri);
+    }
+
+    /// Why a text cannot be sent at all.
+    pub(super) fn unsendable(&self, text: &str) -> Option<Problem> {
+        if text.trim().is_empty() {
+            Some(Problem::new(Fault::MessageEmpty))
+        } else if text.len() > TEXT_BYTES_MAX {
+            Some(Problem::new(Fault::TextTooLong))
+        } else if !self.is_registered() {
+            Some(Problem::new(Fault::SessionLost))
+        } else {
+            None
+        }
     }
 
     /// Tells the other side that the person types; without a dialog nobody would see it.
@@ -161,14 +181,17 @@ impl Session {
         else {
             return;
         };
-        let call_id = dialog.call_id.clone();
+        let id = dialog.id().to_owned();
+        if !self.typing.is_due(now, &uri, on) {
+            return;
+        }
         let activity = if on {
             KeyboardActivity::Typing
         } else {
             KeyboardActivity::Idle
         };
         let me = self.me.clone();
-        if let Some(dialog) = self.conversations.dialogs.get_mut(&call_id) {
+        if let Some(dialog) = self.conversations.dialogs.get_mut(&id) {
             let info = dialog
                 .next(&me, Method::Info)
                 .with_body(content_type::XML, activity.to_xml());
@@ -181,6 +204,7 @@ impl Session {
         let me = self.me.clone();
         let mut dialogs = std::mem::take(&mut self.conversations.dialogs);
         self.conversations.current.clear();
+        self.conversations_ended();
         for dialog in dialogs.values_mut().filter(|dialog| dialog.established) {
             let bye = dialog.next(&me, Method::Bye);
             self.send_request(now, bye, Purpose::InDialog);
@@ -195,10 +219,10 @@ impl Session {
 
     /// Sends what waits for somebody, or makes the dialog that it needs.
     pub(super) fn pump(&mut self, now: Now, uri: &PersonUri) {
-        let call_id = match self.current_dialog(uri) {
+        let dialog_id = match self.current_dialog(uri) {
             None => return self.invite(now, uri),
             Some(dialog) if !dialog.established => return,
-            Some(dialog) => dialog.call_id.clone(),
+            Some(dialog) => dialog.id().to_owned(),
         };
         let me = self.me.clone();
         while let Some(message) = self
@@ -207,7 +231,7 @@ impl Session {
             .get_mut(uri)
             .and_then(VecDeque::pop_front)
         {
-            let Some(dialog) = self.conversations.dialogs.get_mut(&call_id) else {
+            let Some(dialog) = self.conversations.dialogs.get_mut(&dialog_id) else {
                 return;
             };
             let request = dialog
@@ -216,7 +240,7 @@ impl Session {
             let id = message.view.id.clone();
             self.conversations.in_flight.insert(id.clone(), message);
             let purpose = Purpose::Message {
-                dialog: call_id.clone(),
+                dialog: dialog_id.clone(),
                 id,
             };
             self.send_request(now, request, purpose);
@@ -228,23 +252,27 @@ impl Session {
             return self.fail_waiting(uri, &Problem::new(Fault::MessageNotDelivered));
         }
         let mut dialog = Dialog::outgoing(uri);
-        let request = dialog.invite(&self.me);
+        let request = dialog.invite(&self.me, None);
         let purpose = Purpose::Invite {
-            dialog: dialog.call_id.clone(),
+            dialog: dialog.id().to_owned(),
         };
         self.conversations.establish(dialog);
         self.send_request(now, request, purpose);
     }
 
-    pub(super) fn invite_answered(&mut self, now: Now, call_id: &str, answer: Option<&Message>) {
-        let Some(mut dialog) = self.conversations.dialogs.get(call_id).cloned() else {
+    pub(super) fn invite_answered(&mut self, now: Now, id: &str, answer: Option<&Message>) {
+        let Some(mut dialog) = self.conversations.dialogs.get(id).cloned() else {
             return;
         };
+        if self.conversations.groups.contains_key(&dialog.call_id) {
+            return self.third_answered(now, dialog, answer);
+        }
         let uri = dialog.with.clone();
         let status = answer.and_then(Headers::status).unwrap_or(408);
         match answer {
             Some(answer) if (200..300).contains(&status) => {
                 dialog.accepted(answer);
+                self.learn_identity(&uri, answer);
                 let acknowledge = dialog.acknowledge(&self.me);
                 // They may have invited us at the same time: the newer dialog carries on.
                 self.conversations.establish(dialog);
@@ -256,8 +284,8 @@ impl Session {
                     .conversations
                     .current
                     .get(&uri)
-                    .is_some_and(|c| c == call_id);
-                self.conversations.remove(call_id);
+                    .is_some_and(|current| current == id);
+                self.conversations.remove(id);
                 if was_current {
                     let reason = self.undelivered(status, answer, &uri);
                     self.fail_waiting(&uri, &reason);
@@ -269,10 +297,13 @@ impl Session {
     pub(super) fn message_answered(
         &mut self,
         now: Now,
-        call_id: &str,
+        dialog: &str,
         id: &str,
         answer: Option<&Message>,
     ) {
+        if self.conversations.shared.contains_key(id) {
+            return self.shared_answered(dialog, id, answer);
+        }
         let Some(mut message) = self.conversations.in_flight.remove(id) else {
             return;
         };
@@ -284,7 +315,7 @@ impl Session {
         }
         let with = PersonUri::parse(message.view.with.as_str());
         if matches!(status, 408 | 480 | 481) {
-            self.conversations.remove(call_id);
+            self.conversations.remove(dialog);
         }
         // 481: the other endpoint is gone and never saw the message; another one may be there.
         if let (481, false, Ok(uri)) = (status, message.retried, &with) {
@@ -306,7 +337,12 @@ impl Session {
         }
     }
 
-    fn undelivered(&self, status: u16, answer: Option<&Message>, uri: &PersonUri) -> Problem {
+    pub(super) fn undelivered(
+        &self,
+        status: u16,
+        answer: Option<&Message>,
+        uri: &PersonUri,
+    ) -> Problem {
         let name = self.name_of(uri);
         if let Some(problem) = answer.and_then(diagnosed)
             && !problem.is(Fault::SignInRefused)
@@ -326,7 +362,7 @@ impl Session {
     }
 
     /// The best name that is known for somebody: from the list, else as they call themselves.
-    fn name_of(&self, uri: &PersonUri) -> String {
+    pub(super) fn name_of(&self, uri: &PersonUri) -> String {
         let known = self
             .roster
             .name(uri)
@@ -346,14 +382,32 @@ impl Session {
         }
     }
 
+    /// Keeps the name that the server gives for whoever answered.
+    pub(super) fn learn_identity(&mut self, uri: &PersonUri, answer: &Message) {
+        let identity = answer.addresses(Name::PAssertedIdentity).next();
+        let name = identity.and_then(|one| one.display().map(|name| printable(&name)));
+        if let Some(name) = name.filter(|name| !name.is_empty())
+            && self.names.len() < DIALOGS_MAX
+        {
+            self.names.insert(uri.clone(), name);
+        }
+    }
+
     /// A message of somebody else, for the faces and the history.
-    pub(super) fn received_text(&mut self, uri: &PersonUri, text: String, at: OffsetDateTime) {
+    pub(super) fn received_text(
+        &mut self,
+        uri: &PersonUri,
+        conversation: Option<String>,
+        text: String,
+        at: OffsetDateTime,
+    ) {
         let Ok(with) = uri.address().parse() else {
             return;
         };
         let view = MessageView {
             id: fresh_id(),
             with,
+            conversation,
             name: self.name_of(uri),
             mine: false,
             text,

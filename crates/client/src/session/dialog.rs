@@ -4,11 +4,13 @@
 use lanyard_presence::PersonUri;
 use lanyard_sip::{Headers, Message, Method, Name, OutMessage};
 
+use super::multiparty::Party;
 use super::requests::{Call, USER_AGENT};
 use super::{Me, fresh_id};
 
 /// What this endpoint accepts in a conversation.
-const ACCEPT_TYPES: &str = "text/plain text/html application/im-iscomposing+xml";
+const ACCEPT_TYPES: &str =
+    "text/plain text/html text/rtf multipart/alternative application/im-iscomposing+xml";
 /// Hops that a request may take.
 const MAX_FORWARDS: u8 = 70;
 /// Proxies on the way that are remembered.
@@ -44,6 +46,15 @@ impl Dialog {
             routes: Vec::new(),
             number: 0,
             invite_number: 0,
+        }
+    }
+
+    /// A dialog of a conversation of several, all of whose dialogs have one Call-ID.
+    pub(super) fn outgoing_in(with: &PersonUri, call_id: &str) -> Self {
+        Self {
+            call_id: call_id.to_owned(),
+            conversation: String::new(),
+            ..Self::outgoing(with)
         }
     }
 
@@ -84,6 +95,9 @@ impl Dialog {
 
     /// Whether a request belongs to this dialog, by its tags.
     pub(super) fn owns(&self, request: &Message) -> bool {
+        if request.call_id() != Some(self.call_id.as_str()) {
+            return false;
+        }
         let from = request
             .from_addr()
             .and_then(|from| from.tag().map(str::to_owned));
@@ -92,18 +106,26 @@ impl Dialog {
             && to.as_deref() == Some(self.local_tag.as_str())
     }
 
-    pub(super) fn local_tag(&self) -> &str {
+    /// Our tag, which no other dialog of this endpoint has: it names the dialog.
+    pub(super) fn id(&self) -> &str {
         &self.local_tag
     }
 
-    pub(super) fn invite(&mut self, me: &Me) -> OutMessage {
+    /// The invitation; `party` for a conversation of several.
+    pub(super) fn invite(&mut self, me: &Me, party: Option<&Party>) -> OutMessage {
         self.number = self.number.saturating_add(1);
         self.invite_number = self.number;
-        self.request(me, Method::Invite, self.number)
+        let mut invite = self
+            .request(me, Method::Invite, self.number)
             .with(Name::Contact, format!("<{}>", me.contact))
-            .with(Name::Supported, "ms-sender")
-            .with(Name::MsConversationId, &self.conversation)
-            .with_body("application/sdp", sdp())
+            .with(Name::Supported, "ms-sender");
+        if !self.conversation.is_empty() {
+            invite.push(Name::MsConversationId, &self.conversation);
+        }
+        if let Some(party) = party {
+            party.write(&mut invite);
+        }
+        invite.with_body("application/sdp", sdp())
     }
 
     /// ACK has the number of the INVITE and no answer.

@@ -8,9 +8,10 @@ use lanyard_presence::xml::keyboard::KeyboardActivity;
 use lanyard_sip::{Headers, Message, Method, Name, OutMessage, reason_phrase};
 
 use super::dialog::{Dialog, offers_messages, sdp};
+use super::multiparty::{MULTIPARTY, Party, ROSTER_ACTION};
 use super::registration::diagnosed;
 use super::requests::USER_AGENT;
-use super::{Action, Now, Session};
+use super::{Now, Session, rich};
 use crate::problem::Problem;
 
 /// The event of a session that the server ends.
@@ -23,11 +24,13 @@ impl Session {
             Some(Method::Message) => self.message_came(now, request),
             Some(Method::Info) => self.info_came(now, request),
             Some(Method::Bye) => {
-                let known = request
-                    .call_id()
-                    .and_then(|id| self.conversations.remove(id));
+                let known = self.conversations.of_request(request).cloned();
                 self.answer(now, request, if known.is_some() { 200 } else { 481 });
+                if let Some(dialog) = known {
+                    self.dialog_over(&dialog);
+                }
             }
+            Some(Method::Refer) => self.referred(now, request),
             Some(Method::Notify) => {
                 self.answer(now, request, 200);
                 self.notification(now, request);
@@ -58,12 +61,12 @@ impl Session {
         let Some(with) = sender(request) else {
             return self.answer(now, request, 400);
         };
-        let known = request
-            .call_id()
-            .and_then(|id| self.conversations.by_call(id));
-        if known.is_some_and(|dialog| dialog.owns(request)) {
+        if self.conversations.of_request(request).is_some() {
             // A refresh inside the dialog: the same answer.
             return self.answer_invite(now, request, None);
+        }
+        if request.to_addr().is_some_and(|to| to.tag().is_some()) {
+            return self.answer(now, request, 481);
         }
         if !offers_messages(request.body()) {
             return self.answer(now, request, 488);
@@ -75,12 +78,20 @@ impl Session {
             return self.answer(now, request, 400);
         };
         self.learn_name(&with, request);
-        let tag = dialog.local_tag().to_owned();
-        self.conversations.establish(dialog);
-        self.answer_invite(now, request, Some(&tag));
+        let tag = dialog.id().to_owned();
+        match Party::of(request) {
+            Some(party) => self.drawn_in(now, request, dialog, &party),
+            None if self.conversations.groups.contains_key(&dialog.call_id) => {
+                self.drawn_in(now, request, dialog, &Party::default());
+            }
+            None => {
+                self.conversations.establish(dialog);
+                self.answer_invite(now, request, Some(&tag));
+            }
+        }
     }
 
-    fn answer_invite(&mut self, now: Now, request: &Message, tag: Option<&str>) {
+    pub(super) fn answer_invite(&mut self, now: Now, request: &Message, tag: Option<&str>) {
         let mut answer = OutMessage::response_to(request, 200, "OK");
         for route in request.headers(Name::RecordRoute) {
             answer.push(Name::RecordRoute, route);
@@ -90,72 +101,60 @@ impl Session {
         }
         let answer = answer
             .with(Name::Contact, format!("<{}>", self.me.contact))
+            .with(Name::Supported, MULTIPARTY)
             .with(Name::UserAgent, USER_AGENT)
             .with_body("application/sdp", sdp());
         self.send(now, answer);
     }
 
     fn message_came(&mut self, now: Now, request: &Message) {
-        let Some(with) = self.dialog_partner(request) else {
+        let Some(dialog) = self.conversations.of_request(request).cloned() else {
             return self.answer(now, request, 481);
         };
+        let with = dialog.with.clone();
         let Some(media) = request.content_type() else {
             return self.answer(now, request, 400);
         };
         if media.is("application/im-iscomposing+xml") {
             self.answer(now, request, 200);
             let on = memchr_active(request.body());
-            return self.typing(&with, on);
+            return self.typing(now, &with, on);
         }
-        let text = match media.essence().as_str() {
-            "text/plain" => String::from_utf8(request.body().to_vec()).ok(),
-            "text/html" => std::str::from_utf8(request.body()).ok().map(plain_of_html),
-            _ => return self.answer(now, request, 415),
-        };
         // Acknowledged only when it is on the screen's way: an unreadable one is told to the sender.
-        match text {
-            Some(text) => {
+        match rich::words(&media, request.body()) {
+            Ok(text) => {
                 self.answer(now, request, 200);
-                self.typing(&with, false);
+                self.typing(now, &with, false);
                 self.learn_name(&with, request);
-                self.conversations
-                    .prefer(request.call_id().unwrap_or_default());
-                self.received_text(&with, text, now.wall);
+                let several = self.conversations.groups.contains_key(&dialog.call_id);
+                if !several {
+                    self.conversations.prefer(dialog.id());
+                }
+                let conversation = several.then(|| dialog.call_id.clone());
+                self.received_text(&with, conversation, text, now.wall);
             }
-            None => self.answer(now, request, 400),
+            Err(rich::Unreadable::Kind) => self.answer(now, request, 415),
+            Err(rich::Unreadable::Content) => self.answer(now, request, 400),
         }
     }
 
     fn info_came(&mut self, now: Now, request: &Message) {
-        let Some(with) = self.dialog_partner(request) else {
+        let Some(dialog) = self.conversations.of_request(request).cloned() else {
             return self.answer(now, request, 481);
         };
+        let media = request.content_type();
+        if media.as_ref().is_some_and(|media| media.is(ROSTER_ACTION)) {
+            return self.roster_action(now, request, &dialog);
+        }
         self.answer(now, request, 200);
-        let is_xml = request
-            .content_type()
-            .is_some_and(|media| media.is(content_type::XML));
-        if is_xml && let Ok(activity) = KeyboardActivity::parse(request.body()) {
-            self.typing(&with, activity == KeyboardActivity::Typing);
+        if media.is_some_and(|media| media.is(content_type::XML))
+            && let Ok(activity) = KeyboardActivity::parse(request.body())
+        {
+            self.typing(now, &dialog.with, activity == KeyboardActivity::Typing);
         }
     }
 
-    fn typing(&mut self, with: &PersonUri, on: bool) {
-        let changed = if on {
-            self.typing.insert(with.clone())
-        } else {
-            self.typing.remove(with)
-        };
-        if changed && let Ok(with) = with.address().parse() {
-            self.actions.push(Action::Typing { with, on });
-        }
-    }
-
-    fn dialog_partner(&self, request: &Message) -> Option<PersonUri> {
-        let dialog = self.conversations.by_call(request.call_id()?)?;
-        dialog.owns(request).then(|| dialog.with.clone())
-    }
-
-    fn answer(&mut self, now: Now, request: &Message, code: u16) {
+    pub(super) fn answer(&mut self, now: Now, request: &Message, code: u16) {
         let answer = OutMessage::response_to(request, code, reason_phrase(code))
             .with_to_tag(&super::fresh_id())
             .with(Name::UserAgent, USER_AGENT);
@@ -180,60 +179,14 @@ fn memchr_active(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| text.contains(">active<"))
 }
 
-/// The words of a message that was written with formatting: tags away, the usual entities undone.
-fn plain_of_html(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    let mut rest = html;
-    while let Some((before, after)) = rest.split_once('<') {
-        text.push_str(before);
-        let (tag, behind) = after.split_once('>').unwrap_or((after, ""));
-        let tag = tag.trim_start_matches('/').to_ascii_lowercase();
-        if ["br", "p", "div"]
-            .iter()
-            .any(|block| tag.split([' ', '/']).next() == Some(block))
-            && !text.is_empty()
-            && !text.ends_with('\n')
-        {
-            text.push('\n');
-        }
-        rest = behind;
-    }
-    text.push_str(rest);
-    let entities = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&nbsp;", " "),
-    ];
-    for (entity, character) in entities {
-        text = text.replace(entity, character);
-    }
-    text.replace("&amp;", "&").trim().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn formatted_messages_become_plain_words() {
-        let html = "<html><body><p>Gr&uuml;&szlig;e &amp; <b>bis</b><br/>morgen &lt;3</p></body>";
-        assert_eq!(plain_of_html(html), "Gr&uuml;&szlig;e & bis\nmorgen <3");
-        assert_eq!(plain_of_html("no <tag"), "no");
-    }
 
     #[test]
     fn an_end_without_a_code_is_still_in_words() {
         let rejected = put_out(b"deregistered;event=rejected");
         assert!(rejected.is(Fault::SessionEndedByAdministrator));
         assert!(put_out(b"deregistered;event=unregistered").is(Fault::SessionEndedServerStops));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_formatting_drives_the_reader_off_the_road(html in "(<|>|&|/|[a-z]|é| ){0,60}") {
-            let _ = plain_of_html(&html);
-        }
     }
 }

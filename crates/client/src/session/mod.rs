@@ -3,12 +3,17 @@
 //!
 //! Sans-IO: bytes and intents go in with the time, [`Action`]s come out. The chat key lives only here and in memory.
 
+mod access;
+mod cards;
 mod conversations;
 mod dialog;
+mod groups;
 mod incoming;
+mod multiparty;
 mod publisher;
 mod registration;
 mod requests;
+mod rich;
 #[cfg(test)]
 pub(crate) mod rig;
 mod roster;
@@ -16,8 +21,9 @@ mod security;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod typing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,15 +37,21 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::address::SignInAddress;
+use crate::people::PersonView;
 use crate::problem::Problem;
-use crate::view::{Availability, ContactView, MessageView, OwnView};
+use crate::view::{Availability, ContactView, ConversationView, MessageView, OwnView};
 
+pub use groups::GroupChange;
+pub use multiparty::Place;
 pub use security::Credential;
 
+use access::Access;
+use cards::Cards;
 use conversations::Conversations;
 use publisher::Publisher;
 use registration::Registration;
 use roster::Roster;
+use typing::Typing;
 
 /// Time for the answer to a request, in seconds.
 const REQUEST_SECS_MAX: u64 = 32;
@@ -100,8 +112,12 @@ pub enum Action {
     Contacts(Vec<ContactView>),
     /// One contact changed.
     Contact(ContactView),
+    /// The contact card of somebody says something else than before.
+    Person(PersonView),
     /// A message came, went or changed its state.
     Message(MessageView),
+    /// A conversation of several people began, changed or ended.
+    Conversation(ConversationView),
     /// Somebody types.
     Typing {
         /// Who.
@@ -151,11 +167,23 @@ enum Purpose {
     SubscribePresence,
     Provisioning,
     Containers,
-    Publish { retried: bool },
+    Level(access::LevelWish),
+    Publish {
+        retried: bool,
+    },
     Contact(roster::ContactWish),
-    Invite { dialog: String },
-    Message { dialog: String, id: String },
+    Invite {
+        dialog: String,
+    },
+    Message {
+        dialog: String,
+        id: String,
+    },
     InDialog,
+    /// The one who invites was asked to invite somebody.
+    Refer {
+        token: Token,
+    },
 }
 
 #[derive(Debug)]
@@ -167,6 +195,8 @@ struct Pending {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PendingKey {
     call_id: String,
+    /// Of From: all dialogs of a conversation of several have one Call-ID.
+    tag: String,
     number: u32,
     method: String,
 }
@@ -184,8 +214,9 @@ pub struct Session {
     publisher: Publisher,
     conversations: Conversations,
     last_sent: Option<Instant>,
-    /// Who types at the moment.
-    typing: HashSet<PersonUri>,
+    typing: Typing,
+    access: Access,
+    cards: Cards,
     /// How people call themselves who are not in the list.
     names: HashMap<PersonUri, String>,
     actions: Vec<Action>,
@@ -231,7 +262,9 @@ impl Session {
             publisher: Publisher::default(),
             conversations: Conversations::default(),
             last_sent: None,
-            typing: HashSet::new(),
+            typing: Typing::default(),
+            access: Access::default(),
+            cards: Cards::default(),
             names: HashMap::new(),
             actions: Vec::new(),
         })
@@ -311,7 +344,7 @@ impl Session {
         self.link = Link::Down;
         self.security = Authenticator::new();
         self.fail_pending(&Problem::new(Fault::SessionLost));
-        self.conversations.drop_dialogs();
+        self.drop_conversations();
         let was = std::mem::take(&mut self.registration);
         if was.is_signing_out() {
             self.actions.push(Action::SignedOut);
@@ -344,6 +377,7 @@ impl Session {
         self.time_out_pending(now);
         self.registration_tick(now);
         self.subscriptions_tick(now);
+        self.typing_tick(now);
         let idle = Duration::from_secs(self.registration.keep_alive_secs());
         if self.link == Link::Up && self.last_sent.is_some_and(|last| now.at >= last + idle) {
             self.last_sent = Some(now.at);
@@ -393,12 +427,15 @@ impl Session {
             Purpose::SubscribeContacts => self.contacts_answered(now, answer),
             Purpose::SubscribeSelf => self.self_answered(now, answer),
             Purpose::SubscribePresence => self.presence_answered(now, answer),
-            Purpose::Provisioning | Purpose::Containers => {}
+            Purpose::Provisioning => self.provisioned(answer),
+            Purpose::Containers => {}
             Purpose::Publish { retried } => self.publish_answered(now, answer, retried),
             Purpose::Contact(wish) => self.contact_answered(now, wish, answer),
             Purpose::Invite { dialog } => self.invite_answered(now, &dialog, answer),
             Purpose::Message { dialog, id } => self.message_answered(now, &dialog, &id, answer),
             Purpose::InDialog => {}
+            Purpose::Level(wish) => self.level_answered(now, wish, answer),
+            Purpose::Refer { token } => self.refer_answered(token, answer),
         }
     }
 
@@ -475,9 +512,13 @@ impl Session {
     fn fail_pending(&mut self, problem: &Problem) {
         let waiting: Vec<Pending> = self.pending.drain().map(|(_, pending)| pending).collect();
         for pending in waiting {
-            if let Purpose::Contact(wish) = pending.purpose
-                && let Some(token) = wish.token
-            {
+            let token = match &pending.purpose {
+                Purpose::Contact(wish) => wish.token,
+                Purpose::Level(wish) => Some(wish.token),
+                Purpose::Refer { token } => Some(*token),
+                _ => None,
+            };
+            if let Some(token) = token {
                 self.actions.push(Action::Done {
                     token,
                     outcome: Err(problem.clone()),
@@ -520,6 +561,7 @@ impl PendingKey {
         let cseq = message.cseq()?;
         Some(Self {
             call_id: message.call_id()?.to_owned(),
+            tag: message.from_addr()?.tag().unwrap_or_default().to_owned(),
             number: cseq.number,
             method: cseq.method.as_str().to_owned(),
         })

@@ -269,7 +269,7 @@ impl Session {
         self.forget_credential();
         self.fail_pending(&problem);
         self.registration = Registration::default();
-        self.conversations.drop_dialogs();
+        self.drop_conversations();
         if self.link != Link::Down {
             self.link = Link::Down;
             self.actions.push(Action::Disconnect);

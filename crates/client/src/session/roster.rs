@@ -8,7 +8,9 @@ use lanyard_fault::Fault;
 use lanyard_presence::xml::categories::Categories;
 use lanyard_presence::xml::contacts::{ContactChange, ContactDelta, ContactList};
 use lanyard_presence::xml::content_type;
-use lanyard_presence::xml::service::{ContactFault, ContactOperation, ContactRequest};
+use lanyard_presence::xml::service::{
+    ContactFault, ContactOperation, ContactRequest, read_group_added,
+};
 use lanyard_presence::{Contact, Group, PersonUri};
 use lanyard_sip::{Headers, Message};
 
@@ -17,12 +19,10 @@ use super::requests::Call;
 use super::{Now, Purpose, Session, Token};
 use crate::address::SignInAddress;
 use crate::problem::Problem;
-use crate::view::{Availability, ContactView};
+use crate::view::{AccessLevel, Availability, ContactView};
 
 /// The group that is shown without a name.
-const UNNAMED_GROUP: char = '~';
-/// The group that new contacts are put into when there is none.
-const FIRST_GROUP: u32 = 1;
+pub(super) const UNNAMED_GROUP: char = '~';
 
 /// Contacts by address.
 #[derive(Debug, Default)]
@@ -34,6 +34,7 @@ pub(super) struct Roster {
     delta: u32,
     groups: BTreeMap<u32, Group>,
     people: BTreeMap<PersonUri, Person>,
+    levels: BTreeMap<String, AccessLevel>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +43,7 @@ struct Person {
     card_name: String,
     availability: Availability,
     note: String,
+    level: Option<AccessLevel>,
 }
 
 /// A change that the person asked for.
@@ -51,6 +53,17 @@ pub(super) struct ContactWish {
     operation: ContactOperation,
     delta: u32,
     retried: bool,
+}
+
+impl ContactWish {
+    pub(super) fn new(token: Token, operation: ContactOperation) -> Self {
+        Self {
+            token: Some(token),
+            operation,
+            delta: 0,
+            retried: false,
+        }
+    }
 }
 
 impl Roster {
@@ -65,8 +78,10 @@ impl Roster {
         let mut before = std::mem::take(&mut self.people);
         for contact in list.contacts {
             let known = before.remove(&contact.uri);
+            let level = self.levels.get(contact.uri.address()).copied();
+            let person = Person::of(contact, known);
             self.people
-                .insert(contact.uri.clone(), Person::of(contact, known));
+                .insert(person.contact.uri.clone(), Person { level, ..person });
         }
         // A list comes with a fresh subscription: everybody is watched anew.
         self.watched()
@@ -95,7 +110,9 @@ impl Roster {
         let uri = contact.uri.clone();
         let known = self.people.remove(&uri);
         let fresh = known.is_none();
-        self.people.insert(uri.clone(), Person::of(contact, known));
+        let level = self.levels.get(uri.address()).copied();
+        let person = Person::of(contact, known);
+        self.people.insert(uri.clone(), Person { level, ..person });
         fresh.then_some(uri)
     }
 
@@ -196,8 +213,61 @@ impl Roster {
             availability: person.availability,
             note: person.note.clone(),
             groups: named.map(|group| group.name.clone()).collect(),
+            level: person.level,
             unread: 0,
         })
+    }
+
+    /// All groups by name.
+    pub(super) fn group_names(&self) -> Vec<String> {
+        let named = self.groups.values();
+        let named = named.filter(|group| !group.name.starts_with(UNNAMED_GROUP));
+        let mut names: Vec<String> = named.map(|group| group.name.clone()).collect();
+        names.sort_by_key(|name| name.to_lowercase());
+        names
+    }
+
+    /// The group of this name; in any case when there is no other.
+    pub(super) fn group_id(&self, name: &str) -> Option<u32> {
+        let named = || {
+            let groups = self.groups.values();
+            groups.filter(|group| !group.name.starts_with(UNNAMED_GROUP))
+        };
+        let exact = named().find(|group| group.name == name.trim());
+        let same = |group: &&Group| group.name.to_lowercase() == name.trim().to_lowercase();
+        exact.or_else(|| named().find(same)).map(|group| group.id)
+    }
+
+    pub(super) fn group_external_uri(&self, id: u32) -> String {
+        let group = self.groups.get(&id);
+        group.map_or_else(String::new, |group| group.external_uri.clone())
+    }
+
+    /// Where contacts go that nobody put anywhere.
+    pub(super) fn group_of_others(&self) -> Vec<u32> {
+        let mut groups = self.groups.values();
+        let others = groups.find(|group| group.name.starts_with(UNNAMED_GROUP));
+        others.map(|group| group.id).into_iter().collect()
+    }
+
+    pub(super) fn contact(&self, uri: &PersonUri) -> Option<&Contact> {
+        self.people.get(uri).map(|person| &person.contact)
+    }
+
+    /// Takes what was decided about people; gives the contacts whose level changed.
+    pub(super) fn set_levels(
+        &mut self,
+        levels: &BTreeMap<String, AccessLevel>,
+    ) -> Vec<ContactView> {
+        self.levels.clone_from(levels);
+        let mut changed = Vec::new();
+        for (uri, person) in &mut self.people {
+            let level = levels.get(uri.address()).copied();
+            if std::mem::replace(&mut person.level, level) != level {
+                changed.push(uri.clone());
+            }
+        }
+        changed.iter().filter_map(|uri| self.view(uri)).collect()
     }
 
     fn is_known(&self, uri: &PersonUri) -> bool {
@@ -205,7 +275,7 @@ impl Roster {
     }
 
     /// Applies our own change as the server does: one step of the number for each.
-    fn accepted(&mut self, wish: &ContactWish) -> Vec<PersonUri> {
+    fn accepted(&mut self, wish: &ContactWish, answer: &Message) -> Vec<PersonUri> {
         // The notification of the change may have come first.
         self.delta = self.delta.max(wish.delta.saturating_add(1));
         match &wish.operation {
@@ -229,8 +299,37 @@ impl Roster {
                 self.people.remove(uri);
                 Vec::new()
             }
-            _ => Vec::new(),
+            ContactOperation::AddGroup { name, external_uri } => {
+                if let Ok(id) = read_group_added(answer.body()) {
+                    self.put_group(id, name, external_uri);
+                }
+                Vec::new()
+            }
+            ContactOperation::ModifyGroup {
+                id,
+                name,
+                external_uri,
+            } => {
+                self.put_group(*id, name, external_uri);
+                Vec::new()
+            }
+            ContactOperation::DeleteGroup { id } => {
+                self.groups.remove(id);
+                for person in self.people.values_mut() {
+                    person.contact.groups.retain(|group| group != id);
+                }
+                Vec::new()
+            }
         }
+    }
+
+    fn put_group(&mut self, id: u32, name: &str, external_uri: &str) {
+        let group = Group {
+            id,
+            name: name.to_owned(),
+            external_uri: external_uri.to_owned(),
+        };
+        self.groups.insert(id, group);
     }
 }
 
@@ -243,6 +342,7 @@ impl Person {
                 card_name: String::new(),
                 availability: Availability::Unknown,
                 note: String::new(),
+                level: None,
             },
         }
     }
@@ -256,34 +356,40 @@ impl Person {
 }
 
 impl Session {
-    /// Puts somebody into the contact list.
-    pub fn add_contact(&mut self, now: Now, address: &SignInAddress, name: &str, token: Token) {
+    /// Puts somebody into the contact list, into a group or among the others.
+    pub fn add_contact(
+        &mut self,
+        now: Now,
+        address: &SignInAddress,
+        name: &str,
+        group: Option<&str>,
+        token: Token,
+    ) {
         let Ok(uri) = PersonUri::parse(address.as_str()) else {
             return self.tell(Some(token), Err(Fault::AddressMalformed.into()));
         };
-        let group = self
-            .roster
-            .groups
-            .keys()
-            .next()
-            .copied()
-            .unwrap_or(FIRST_GROUP);
+        let group = match group.map(|group| self.group_id(group)).transpose() {
+            Ok(group) => group,
+            Err(problem) => return self.tell(Some(token), Err(problem)),
+        };
+        // Somebody who is in the list already keeps what nobody asked to change.
+        let known = self.roster.contact(&uri);
+        let mut groups = known.map_or_else(Vec::new, |known| known.groups.clone());
+        match group {
+            Some(id) if !groups.contains(&id) => groups.push(id),
+            None if known.is_none() => groups = self.roster.group_of_others(),
+            _ => {}
+        }
+        let known_name = known.map(|known| known.name.as_str());
+        let name = known_name.filter(|_| name.is_empty()).unwrap_or(name);
         let operation = ContactOperation::SetContact {
             uri,
             name: name.to_owned(),
-            groups: vec![group],
+            groups,
             subscribed: true,
             external_uri: String::new(),
         };
-        self.change_contacts(
-            now,
-            ContactWish {
-                token: Some(token),
-                operation,
-                delta: 0,
-                retried: false,
-            },
-        );
+        self.change_contacts(now, ContactWish::new(token, operation));
     }
 
     /// Takes somebody out of the contact list.
@@ -297,18 +403,10 @@ impl Session {
             return self.tell(Some(token), Err(problem));
         };
         let operation = ContactOperation::DeleteContact { uri };
-        self.change_contacts(
-            now,
-            ContactWish {
-                token: Some(token),
-                operation,
-                delta: 0,
-                retried: false,
-            },
-        );
+        self.change_contacts(now, ContactWish::new(token, operation));
     }
 
-    fn change_contacts(&mut self, now: Now, mut wish: ContactWish) {
+    pub(super) fn change_contacts(&mut self, now: Now, mut wish: ContactWish) {
         wish.delta = self.roster.delta;
         let change = ContactRequest {
             delta: wish.delta,
@@ -331,7 +429,7 @@ impl Session {
             return self.tell(wish.token, Err(Fault::ServerTimedOut.into()));
         };
         if matches!(answer.status(), Some(200..300)) {
-            let fresh = self.roster.accepted(&wish);
+            let fresh = self.roster.accepted(&wish, answer);
             self.actions
                 .push(super::Action::Contacts(self.roster.views()));
             self.watch(now, fresh, true);

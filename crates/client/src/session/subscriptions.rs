@@ -204,6 +204,8 @@ impl Session {
             Err(error) => return tracing::warn!(%error, "own data was not understood"),
         };
         if let Some(containers) = &data.containers {
+            self.access.replace(containers.clone());
+            self.levels_changed();
             let kinds = || containers.values().flat_map(|container| &container.members);
             let has = |kind: MemberKind| kinds().any(|member| member.kind == kind);
             if !has(MemberKind::SameEnterprise) && !has(MemberKind::Federated) {
@@ -214,11 +216,12 @@ impl Session {
         for (person, name) in data.subscribers.iter().flatten().filter_map(unacknowledged) {
             self.added_by(now, person, name);
         }
-        if let Some(categories) = data.categories
-            && self.publisher.read(&categories)
-        {
-            self.me.name = self.publisher.own().name;
-            self.actions.push(Action::Own(self.publisher.own()));
+        if let Some(categories) = data.categories {
+            if self.publisher.read(&categories) {
+                self.me.name = self.publisher.own().name;
+                self.actions.push(Action::Own(self.publisher.own()));
+            }
+            self.card_document(&categories);
         }
     }
 
@@ -285,6 +288,7 @@ impl Session {
             Err(error) => return tracing::warn!(%error, "presence was not understood"),
         };
         for document in &update.documents {
+            self.card_document(document);
             if let Some(view) = self.roster.presence(document) {
                 self.actions.push(Action::Contact(view));
             }

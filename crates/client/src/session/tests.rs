@@ -380,7 +380,9 @@ fn a_contact_that_was_refused_says_why_and_an_accepted_one_is_watched() {
     let mut world = world();
     world.sign_in();
     let bob = "bob@contoso.test".parse().unwrap();
-    world.session.add_contact(world.now, &bob, "", Token(1));
+    world
+        .session
+        .add_contact(world.now, &bob, "", None, Token(1));
     let said = world.pump();
     assert!(said.contains(&Action::Done {
         token: Token(1),
@@ -389,7 +391,9 @@ fn a_contact_that_was_refused_says_why_and_an_accepted_one_is_watched() {
     assert_eq!(world.session.contacts().len(), 1);
     world.registrar.status.insert("SERVICE", 404);
     let carol = "carol@contoso.test".parse().unwrap();
-    world.session.add_contact(world.now, &carol, "", Token(2));
+    world
+        .session
+        .add_contact(world.now, &carol, "", None, Token(2));
     let said = world.pump();
     let refused = Action::Done {
         token: Token(2),
