@@ -40,7 +40,7 @@ pub async fn must_be_refused(d: &Deployment, person: &Person, code: &str) -> Res
 }
 
 /// Fails unless the answer has this status, this code, a sentence, a next step, and no token.
-fn says(answer: &Answer, status: u16, code: &str) -> Result<()> {
+pub fn says(answer: &Answer, status: u16, code: &str) -> Result<()> {
     let error = serde_json::from_str::<Value>(&answer.body).unwrap_or_default()["error"].take();
     let has = |key: &str| error[key].as_str().is_some_and(|text| !text.is_empty());
     let fits = answer.status == status && error["code"] == code && has("message") && has("next");

@@ -5,6 +5,7 @@
 mod address_book;
 mod attestation;
 mod blocked;
+mod card_life;
 mod cards;
 mod clocks;
 mod crash;
