@@ -6,6 +6,7 @@
 
 mod lists;
 mod measure;
+mod search;
 
 use anyhow::{Context, Result};
 use lanyard_load::card::Person;
@@ -61,6 +62,7 @@ async fn run(folder: &Path, program: &Path, persons: usize) -> Result<Value> {
     relay(subject, &mut sessions, &mut figures).await?;
     notify(subject, &mut sessions, &mut figures).await?;
     lists::measure(subject, &mut sessions, &mut figures).await?;
+    search::measure(&server, &net, subject, &people, &mut figures).await?;
     server.stop()?;
     Ok(json!({ "persons": persons, "figures": figures }))
 }
