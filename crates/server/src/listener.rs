@@ -63,6 +63,7 @@ pub async fn serve_tls<H, F>(
         let acceptor = TlsAcceptor::from(tls.load_full());
         let handler = handler.clone();
         tasks.spawn(async move {
+            let mut guest = guest;
             let _ = stream.set_nodelay(true);
             let limit = Duration::from_secs(HANDSHAKE_TIMEOUT_SECS);
             let shaken = tokio::select! {
@@ -72,6 +73,7 @@ pub async fn serve_tls<H, F>(
                     return;
                 }
             };
+            guest.has_shaken(Instant::now());
             match shaken {
                 Ok(Ok(stream)) => handler(stream, peer, guest).await,
                 Ok(Err(error)) => {

@@ -163,11 +163,11 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "choose 4096 to 16777216 bytes",
         );
     }
-    if !(60..=7_200).contains(&limits.sip_registration_secs) {
-        return refuse("limits.sip_registration_secs", "choose 60 to 7200 seconds");
+    if !(40..=7_200).contains(&limits.sip_registration_secs) {
+        return refuse("limits.sip_registration_secs", "choose 40 to 7200 seconds");
     }
-    if !(60..=86_400).contains(&limits.sip_association_secs) {
-        return refuse("limits.sip_association_secs", "choose 60 to 86400 seconds");
+    if !(10..=86_400).contains(&limits.sip_association_secs) {
+        return refuse("limits.sip_association_secs", "choose 10 to 86400 seconds");
     }
     if limits.sip_grace_secs > 600 {
         return refuse("limits.sip_grace_secs", "choose 0 to 600 seconds");
