@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Looking for people: by the beginnings of words, whatever case and accents they are written with.
 //!
-//! Each person is kept as folded words, one field a text, every word behind a line break: a word of
-//! the search is found by one pass over a few hundred bytes. Nothing of a search is a pattern.
+//! Each person is kept as one text of folded words, every word behind a line break: a word of the
+//! search is found by one pass over a few hundred bytes. Nothing of a search is a pattern.
 
-use std::sync::Arc;
-
+use memchr::memmem::Finder;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -94,33 +93,65 @@ impl Search {
     }
 }
 
+/// A search that is made ready for many people.
+pub(crate) struct Prepared<'s> {
+    words: Vec<(&'s Word, Finder<'s>)>,
+    phrase: &'s str,
+}
+
+impl Search {
+    pub(crate) fn prepare(&self) -> Prepared<'_> {
+        let finder = |word| (word, Finder::new(word_needle(word)));
+        Prepared {
+            words: self.words.iter().map(finder).collect(),
+            phrase: &self.phrase,
+        }
+    }
+}
+
+fn word_needle(word: &Word) -> &[u8] {
+    word.needle.as_bytes()
+}
+
 /// A person as a search looks at them.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    name: Box<str>,
-    address: Box<str>,
-    email: Box<str>,
-    title: Box<str>,
-    phone: Box<str>,
+    /// Name, address, e-mail, title and telephone number, one after the other.
+    text: Box<[u8]>,
+    /// Where each of the five ends.
+    ends: [usize; FIELDS],
     /// The digits of the telephone number, one after the other.
     digits: Box<str>,
     /// The folded name, by which people are put in order.
-    order: Arc<str>,
+    order: Box<str>,
 }
+
+/// Fields of a person.
+const FIELDS: usize = 5;
 
 impl Listed {
     pub(crate) fn new(account: &Account) -> Self {
         let order = fold(&account.display_name);
         let title = account.title.as_deref().unwrap_or_default();
         let phone = account.phone.as_deref().unwrap_or_default();
+        let mut text = String::new();
+        let mut ends = [0; FIELDS];
+        let fields = [
+            words_of(&order),
+            address_words(account.sip_address.as_str()),
+            address_words(account.email.as_str()),
+            words_of(&fold(title)),
+            words_of(&fold(phone)),
+        ];
+        for (field, end) in fields.iter().zip(&mut ends) {
+            text.push_str(field);
+            *end = text.len();
+        }
         Self {
-            name: words_of(&order),
-            address: address_words(account.sip_address.as_str()),
-            email: address_words(account.email.as_str()),
-            title: words_of(&fold(title)),
-            phone: words_of(&fold(phone)),
+            text: text.into_bytes().into_boxed_slice(),
+            ends,
             digits: phone.chars().filter(char::is_ascii_digit).collect(),
-            order: order.into(),
+            order: order.into_boxed_str(),
         }
     }
 
@@ -129,16 +160,18 @@ impl Listed {
     }
 
     /// How well a search fits, 0 is best; `None` when it does not.
-    pub(crate) fn rank(&self, search: &Search) -> Option<u8> {
-        if search.words.is_empty() || !search.words.iter().all(|word| self.has(word)) {
+    pub(crate) fn rank(&self, search: &Prepared<'_>) -> Option<u8> {
+        let mut words = search.words.iter();
+        if search.words.is_empty() || !words.all(|(word, finder)| self.has(word, finder)) {
             return None;
         }
-        if self.order.starts_with(&search.phrase) {
+        let name = self.field(0);
+        if self.order.starts_with(search.phrase) {
             Some(0)
         } else if search
             .words
             .iter()
-            .all(|word| self.name.contains(&word.needle))
+            .all(|(_, finder)| finder.find(name).is_some())
         {
             Some(1)
         } else {
@@ -146,25 +179,24 @@ impl Listed {
         }
     }
 
-    fn has(&self, word: &Word) -> bool {
-        let needle = word.needle.as_str();
-        let phone = || {
-            self.phone.contains(needle)
-                || (word.digits.len() >= PHONE_DIGITS_MIN && self.digits.contains(&word.digits))
+    fn field(&self, nth: usize) -> &[u8] {
+        let end = |nth: usize| self.ends.get(nth).copied().unwrap_or(self.text.len());
+        let start = nth.checked_sub(1).map_or(0, end);
+        self.text.get(start..end(nth)).unwrap_or_default()
+    }
+
+    fn has(&self, word: &Word, finder: &Finder<'_>) -> bool {
+        let field = match word.field {
+            SearchField::Any => &*self.text,
+            SearchField::Name => self.field(0),
+            SearchField::Address => self.field(1),
+            SearchField::Email => self.field(2),
+            SearchField::Title => self.field(3),
+            SearchField::Phone => self.field(4),
         };
-        match word.field {
-            SearchField::Name => self.name.contains(needle),
-            SearchField::Address => self.address.contains(needle),
-            SearchField::Email => self.email.contains(needle),
-            SearchField::Title => self.title.contains(needle),
-            SearchField::Phone => phone(),
-            SearchField::Any => {
-                [&self.name, &self.address, &self.email, &self.title]
-                    .iter()
-                    .any(|field| field.contains(needle))
-                    || phone()
-            }
-        }
+        let as_digits = matches!(word.field, SearchField::Any | SearchField::Phone)
+            && word.digits.len() >= PHONE_DIGITS_MIN;
+        finder.find(field).is_some() || (as_digits && self.digits.contains(&word.digits))
     }
 }
 
@@ -196,7 +228,7 @@ fn fold(text: &str) -> String {
 
 /// The words of a folded text, each behind a line break; parts of a word with a hyphen count as
 /// words as well.
-fn words_of(folded: &str) -> Box<str> {
+fn words_of(folded: &str) -> String {
     let mut out = String::with_capacity(folded.len().saturating_mul(2));
     let blank = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '/');
     for word in folded.split(blank).filter(|word| !word.is_empty()) {
@@ -208,11 +240,11 @@ fn words_of(folded: &str) -> Box<str> {
             }
         }
     }
-    out.into_boxed_str()
+    out
 }
 
 /// The whole address, and the parts before the @: the domain alone would find everybody.
-fn address_words(address: &str) -> Box<str> {
+fn address_words(address: &str) -> String {
     let folded = fold(address);
     let mut out = String::with_capacity(folded.len().saturating_mul(2));
     push_word(&mut out, &folded);
@@ -223,7 +255,7 @@ fn address_words(address: &str) -> Box<str> {
         // From each part on to the end: `smith@contoso` finds `alice.smith@contoso.test`.
         push_word(&mut out, folded.get(at + 1..).unwrap_or_default());
     }
-    out.into_boxed_str()
+    out
 }
 
 fn push_word(out: &mut String, word: &str) {

@@ -72,10 +72,11 @@ impl Snapshot {
     /// order of names. The second value says whether there are more.
     #[must_use]
     pub fn search(&self, search: &Search, limit: usize) -> (Vec<Arc<Account>>, bool) {
+        let search = search.prepare();
         let mut found: Vec<(u8, &Listed, &AccountId)> = self
             .listed
             .iter()
-            .filter_map(|(id, listed)| Some((listed.rank(search)?, &**listed, id)))
+            .filter_map(|(id, listed)| Some((listed.rank(&search)?, &**listed, id)))
             .collect();
         let more = found.len() > limit;
         found.sort_unstable_by(|(one, a, x), (other, b, y)| {
