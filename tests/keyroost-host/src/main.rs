@@ -11,6 +11,7 @@ use std::error::Error;
 use std::io;
 
 use keyroost_piv::{KeyAlg, MgmtAlg, PinPolicy, Slot, TouchPolicy};
+use keyroost_pivtest::{Outcome, SelfTest};
 use keyroost_transport::{CertCompression, CurrentMgmtAuth, PivSession};
 
 type Done = Result<(), Box<dyn Error>>;
@@ -19,9 +20,10 @@ type Done = Result<(), Box<dyn Error>>;
 const BLANK: [u8; 24] = [
     1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8,
 ];
-const KEYS: [(Slot, KeyAlg); 6] = [
+const KEYS: [(Slot, KeyAlg); 7] = [
     (Slot::Authentication, KeyAlg::EccP256),
     (Slot::Signature, KeyAlg::EccP384),
+    (Slot::Signature, KeyAlg::Rsa2048),
     (Slot::KeyManagement, KeyAlg::Rsa2048),
     (Slot::CardAuthentication, KeyAlg::EccP256),
     (Slot::Retired(1), KeyAlg::EccP256),
@@ -95,7 +97,17 @@ fn management(session: &mut PivSession<'_>) -> Done {
 fn key(session: &mut PivSession<'_>, slot: Slot, algorithm: KeyAlg, pin: &[u8]) -> Done {
     let name = format!("{:02X}", slot.key_ref());
     let public = session.generate_key(slot, algorithm, PinPolicy::Default, TouchPolicy::Default)?;
+    // Agreeing on secrets is for key management alone (SP 800-73-4 part 1, 3.2.4).
+    let agrees = matches!(slot, Slot::KeyManagement | Slot::Retired(_));
     for (test, outcome) in session.self_test(slot, algorithm, &public, Some(pin))? {
+        let refused = matches!(&outcome, Outcome::Failed(why) if why.contains("SW=6A80"));
+        if test == SelfTest::KeyAgree && !agrees && algorithm != KeyAlg::Rsa2048 {
+            if !refused {
+                return Err(format!("{name} agrees on secrets: {outcome:?}").into());
+            }
+            step(&format!("{name} {algorithm:?} {test:?}: Refused"));
+            continue;
+        }
         if outcome.is_failure() {
             return Err(format!("{name} {algorithm:?} {test:?}: {outcome:?}").into());
         }

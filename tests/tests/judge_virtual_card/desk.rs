@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use lanyard_tests::namespace::in_own_namespace;
 use lanyard_tests::pcsc::{self, Pcscd};
 use lanyard_tests::process::{Running, eventually, program, run_limited};
-use lanyard_virtual_card::{CardName, CardSpec, Created, Places, create};
+use lanyard_tests::swtpm::Swtpm;
+use lanyard_virtual_card::{CardName, CardSpec, Created, KdfCost, KeeperChoice, Places, create};
 
 pub const TRANSPORT_PIN: &str = "12345678";
 pub const PIN: &str = "35914782";
@@ -28,10 +29,30 @@ pub struct Desk {
     pub card: Created,
     pcscd: Pcscd,
     cardd: Option<Running>,
+    _chip: Option<Swtpm>,
+    chip_folder: Option<tempfile::TempDir>,
 }
 
 impl Desk {
+    /// With a card in a file.
     pub fn new() -> Result<Self> {
+        Self::with(None, KdfCost::RECOMMENDED)
+    }
+
+    /// With a card whose PIN is cheap to try: for judges that verify it hundreds of times.
+    pub fn in_cheap_file() -> Result<Self> {
+        Self::with(None, KdfCost::LEAST)
+    }
+
+    /// With a card in a TPM of the desk's own.
+    pub fn in_tpm() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut desk = Self::with(Some(Swtpm::start(folder.path())), KdfCost::RECOMMENDED)?;
+        desk.chip_folder = Some(folder);
+        Ok(desk)
+    }
+
+    fn with(chip: Option<Swtpm>, kdf: KdfCost) -> Result<Self> {
         ensure!(
             pcsc::is_available(),
             "pcscd and vsmartcard-vpcd are needed: 'cargo xtask setup'"
@@ -41,7 +62,15 @@ impl Desk {
             &folder.path().join("data/lanyard/cards"),
             &folder.path().join("run/lanyard"),
         );
-        let card = create(&places, CardSpec::new(CardName::parse("judged")?))?;
+        let mut spec = CardSpec::new(CardName::parse("judged")?);
+        spec.kdf = kdf;
+        if let Some(chip) = &chip {
+            spec.keeper = KeeperChoice::Tpm {
+                device: chip.device().parse()?,
+                attestation: None,
+            };
+        }
+        let card = create(&places, spec)?;
         let pcscd = Pcscd::start(folder.path(), 1)?;
         let mut desk = Self {
             folder,
@@ -49,6 +78,8 @@ impl Desk {
             card,
             pcscd,
             cardd: None,
+            _chip: chip,
+            chip_folder: None,
         };
         desk.insert()?;
         Ok(desk)
@@ -81,6 +112,11 @@ impl Desk {
             list.lines()
                 .any(|line| line.contains(&reader) && line.contains("Yes"))
         })
+    }
+
+    /// The reader that the card lies in.
+    pub fn reader_name(&self) -> String {
+        self.pcscd.reader_name(0)
     }
 
     /// A command with nothing of this computer's user in its environment.
@@ -219,7 +255,8 @@ impl Desk {
     }
 }
 
-fn opensc_module() -> Result<PathBuf> {
+/// OpenSC's PKCS#11 module.
+pub fn opensc_module() -> Result<PathBuf> {
     let mut folders = vec![PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64")];
     folders.extend(
         fs::read_dir("/usr/lib")?
@@ -235,8 +272,26 @@ fn opensc_module() -> Result<PathBuf> {
 
 /// Runs a test at a desk of its own, in a namespace of its own.
 pub fn judge(name: &str, test: impl FnOnce(&mut Desk) -> Result<()>) {
+    judge_at(name, Desk::new, test);
+}
+
+/// As [`judge`], with a card whose PIN is cheap to try.
+pub fn judge_cheaply(name: &str, test: impl FnOnce(&mut Desk) -> Result<()>) {
+    judge_at(name, Desk::in_cheap_file, test);
+}
+
+/// As [`judge`], with a card in a TPM.
+pub fn judge_in_tpm(name: &str, test: impl FnOnce(&mut Desk) -> Result<()>) {
+    judge_at(name, Desk::in_tpm, test);
+}
+
+fn judge_at(
+    name: &str,
+    desk: impl FnOnce() -> Result<Desk>,
+    test: impl FnOnce(&mut Desk) -> Result<()>,
+) {
     in_own_namespace(name, || {
-        let mut desk = Desk::new()?;
+        let mut desk = desk()?;
         let result = test(&mut desk);
         result.with_context(|| {
             let log = fs::read_to_string(desk.folder.path().join("cardd.log"));

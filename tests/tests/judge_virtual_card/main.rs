@@ -3,6 +3,9 @@
 //! PC/SC reader and use it. Each test has a pcscd and a card daemon of its own.
 
 mod desk;
+mod hosts;
+mod rsa;
+mod tpm;
 
 use std::fs;
 use std::time::{Duration, Instant};
