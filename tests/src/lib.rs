@@ -15,6 +15,8 @@ pub mod server;
 pub mod sipe;
 pub mod standin;
 pub mod story;
+#[path = "../../crates/tpm/tests/support/swtpm.rs"]
+pub mod swtpm;
 pub mod terminal;
 pub mod token;
 pub mod world;

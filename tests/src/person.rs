@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long a command of a person may take.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
+/// Names the TPM of a computer.
+const TPM_DEVICE: &str = "LANYARD_TPM_DEVICE";
+
 /// How the person's programs reach cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CardPath {
@@ -230,13 +233,22 @@ impl Person {
         serde_json::from_str(&text).with_context(|| format!("no JSON from {arguments:?}: {text}"))
     }
 
-    /// Creates a virtual card with the default PIN.
+    /// Gives this computer a TPM: its virtual cards are made there from now on.
+    pub fn give_tpm(&mut self, device: &str) {
+        self.set_environment(TPM_DEVICE, device);
+    }
+
+    /// Creates a virtual card with the default PIN: in a file, unless the computer was given a TPM.
     ///
     /// # Errors
     /// It failed.
     pub fn create_card(&self, name: &str, more: &[&str]) -> Result<String> {
         let mut arguments = vec!["card", "create", "--name", name];
         arguments.extend(more);
+        let in_tpm = self.environment.iter().any(|(key, _)| key == TPM_DEVICE);
+        if !in_tpm && !more.contains(&"--sealed-file") {
+            arguments.push("--sealed-file");
+        }
         self.must(&arguments, &[])
     }
 

@@ -87,7 +87,7 @@ fn no_log_and_no_file_holds_what_was_typed() {
             (&bob, BOB_PIN, &[]),
         ] {
             let name = format!("card of {}", person.address);
-            let mut create = vec!["card", "create", "--name", &name];
+            let mut create = vec!["card", "create", "--sealed-file", "--name", &name];
             if !more.is_empty() {
                 create.extend(["--puk", "prompt"]);
             }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,8 @@ use lanyard_virtual_card::link::{
     stop_pair,
 };
 use lanyard_virtual_card::{
-    ClaimError, DaemonLock, HoldError, InstanceId, Keeper, Places, Presence, ReadError, hold,
+    ClaimError, DaemonLock, HoldError, InstanceId, OpenError, Places, Presence, ReadError,
+    TpmError, hold,
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
@@ -212,6 +212,12 @@ impl ServeError {
         match self {
             Self::Hold(HoldError::Claim(ClaimError::InUse)) => Fault::VirtualCardInUse,
             Self::Hold(HoldError::Read(ReadError::Format(_))) => Fault::VirtualCardDamaged,
+            Self::Hold(HoldError::Chip(error)) => match error {
+                OpenError::Chip(TpmError::Absent(_)) => Fault::TpmAbsent,
+                OpenError::Chip(TpmError::Denied(_)) => Fault::TpmDenied,
+                OpenError::Chip(_) => Fault::TpmMute,
+                _ => Fault::TpmForgot,
+            },
             _ => Fault::LocalFile,
         }
     }

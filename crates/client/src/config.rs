@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use lanyard_fault::Fault;
+use lanyard_virtual_card::TpmDevice;
 
 use crate::places::Places;
 use crate::problem::Problem;
@@ -18,6 +19,8 @@ const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 const SYSTEM_FILE: &str = "/etc/lanyard/client.toml";
 /// Names another file.
 const FILE_VARIABLE: &str = "LANYARD_CLIENT_CONFIG";
+/// Overrides `tpm_device`.
+const TPM_DEVICE_VARIABLE: &str = "LANYARD_TPM_DEVICE";
 /// Overrides `card_path`.
 const CARD_PATH_VARIABLE: &str = "LANYARD_CARD_PATH";
 /// All keys, for the hint at a typing mistake.
@@ -25,6 +28,7 @@ const KEYS: &[&str] = &[
     "trust_anchors",
     "resolve",
     "card_path",
+    "tpm_device",
     "allowed_domains",
     "pkcs11_modules",
     "pin_pad",
@@ -42,6 +46,8 @@ pub struct ClientConfig {
     pub resolve: Vec<ResolveRule>,
     /// How cards are reached.
     pub card_path: CardPath,
+    /// Where this computer's TPM is.
+    pub tpm_device: TpmDevice,
     /// Domains besides the address's own that discovery may lead to.
     pub allowed_domains: Vec<String>,
     /// PKCS #11 modules for cards that are not PIV; the word `p11-kit` stands for all that are registered there.
@@ -139,6 +145,13 @@ impl ClientConfig {
                 ))
             })?;
         }
+        if let Ok(text) = env::var(TPM_DEVICE_VARIABLE) {
+            config.tpm_device = text.parse().map_err(|error| {
+                Problem::new(Fault::ConfigClientInvalid).with_detail(format!(
+                    "The variable {TPM_DEVICE_VARIABLE} is refused: {error}."
+                ))
+            })?;
+        }
         Ok(config)
     }
 
@@ -174,6 +187,14 @@ impl ClientConfig {
                         .as_str()
                         .and_then(card_path)
                         .ok_or(value_error("card_path", "must be auto, pcsc or socket"))?;
+                }
+                "tpm_device" => {
+                    config.tpm_device = value.as_str().and_then(|text| text.parse().ok()).ok_or(
+                        value_error(
+                            "tpm_device",
+                            "must be a path such as /dev/tpmrm0, swtpm:/path or swtpm:host:port",
+                        ),
+                    )?;
                 }
                 "allowed_domains" => {
                     let domains = texts(value).ok_or(value_error(
@@ -320,7 +341,7 @@ mod tests {
         let config = parse(
             "trust_anchors = ['root.pem', '/abs/root.pem']\n\
              resolve = ['Lync.contoso.test:443=127.0.0.1:8443', 'x:1=[::1]:2']\n\
-             card_path = 'socket'\nallowed_domains = ['Fabrikam.test']\n\
+             card_path = 'socket'\ntpm_device = 'swtpm:/run/t.sock'\nallowed_domains = ['Fabrikam.test']\n\
              pkcs11_modules = ['own.so', '/usr/lib/one.so', 'own.so']\npin_pad = 'require'\n\
              card_issuers = ['Contoso Issuing CA']\n",
         )
@@ -331,6 +352,7 @@ mod tests {
         assert_eq!(target.to_string(), "127.0.0.1:8443");
         assert_eq!(config.resolved("lync.contoso.test", 444), None);
         assert_eq!(config.card_path, CardPath::Socket);
+        assert_eq!(config.tpm_device.to_string(), "swtpm:/run/t.sock");
         assert_eq!(config.allowed_domains, ["fabrikam.test"]);
         let modules = ["/etc/lanyard/own.so", "/usr/lib/one.so"].map(PathBuf::from);
         assert_eq!(config.pkcs11_modules, modules);

@@ -59,6 +59,8 @@ pub use cards::{
 pub use daemon::{Daemon, DaemonLock, DaemonLockError, daemon};
 pub use instance::{CARDS_MAX, InstanceId, NotAnInstance};
 pub use keeper::{Keeper, KeeperError, Opened, Protection, ReferenceError, ReferenceStatus};
+/// A TPM's place, as configuration names it.
+pub use lanyard_tpm::{Device as TpmDevice, TpmError};
 pub use pin_digits::{NotPinDigits, PinDigits};
 pub use places::{Places, PlacesError};
 pub use sealed::{

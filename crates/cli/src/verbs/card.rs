@@ -2,8 +2,8 @@
 //! `lanyard card`: create, list, change the PIN, unblock, say the state, destroy.
 
 use lanyard_client::cards::{
-    self, AdminKeyChoice, CardChange, CardListing, CardView, CreateCard, PinChoice,
-    PukChoice as Puk, Purpose, ReaderView,
+    self, AdminKeyChoice, AttestationChoice, CardChange, CardListing, CardView, CreateCard,
+    KeeperChoice, PinChoice, PukChoice as Puk, Purpose, ReaderView,
 };
 use lanyard_client::config::PinPadRule;
 use lanyard_client::files::AccountFiles;
@@ -12,7 +12,7 @@ use lanyard_client::{Fault, Problem, SignInAddress};
 use zeroize::Zeroizing;
 
 use super::{Context, card_life, enrol};
-use crate::args::{AdminKey, Card, Create, PukChoice, Secret, Which};
+use crate::args::{AdminKey, Attestation, Card, Create, PukChoice, Secret, Which};
 use crate::output::{self, Style};
 use crate::secrets;
 
@@ -115,6 +115,16 @@ fn create(context: &Context, options: &Create) -> Result<(), Problem> {
         pin,
         puk,
         admin_key,
+        keeper: if options.sealed_file {
+            KeeperChoice::SealedFile
+        } else {
+            KeeperChoice::Tpm
+        },
+        attestation: options.attestation.map(|choice| match choice {
+            Attestation::AikOnly => AttestationChoice::AikOnly,
+            Attestation::AikAndCert => AttestationChoice::AikAndCert,
+        }),
+        pin_policy: options.pin_policy.clone(),
     };
     let created = cards::create(&context.places, &context.config, &order)?;
     let style = Style::of_stdout();
@@ -124,7 +134,10 @@ fn create(context: &Context, options: &Create) -> Result<(), Problem> {
     ));
     output::line(&format!("  Instance   {}", created.instance));
     output::line(&format!("  Number     {}", created.guid));
-    output::line("  Protection sealed file: no hardware protection");
+    output::line(match order.keeper {
+        KeeperChoice::Tpm => "  Protection in the TPM of this computer",
+        KeeperChoice::SealedFile => "  Protection sealed file: no hardware protection",
+    });
     if options.pin == Secret::Default {
         output::line("  PIN        12345678, to be changed before first use");
     }

@@ -3,7 +3,9 @@
 
 use lanyard_card::piv::{ManagementKey, Pin, Puk};
 use lanyard_fault::Fault;
-use lanyard_virtual_card::{CardName, CardSpec, CreateError};
+use lanyard_virtual_card::{
+    CardName, CardSpec, CreateError, KeeperError, NewTpmCardError, TpmError,
+};
 use zeroize::Zeroizing;
 
 use super::admin::{CardChange, new_pin};
@@ -46,6 +48,24 @@ pub enum AdminKeyChoice {
     Given(Zeroizing<String>),
 }
 
+/// What guards the card's secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeeperChoice {
+    /// The computer's TPM.
+    Tpm,
+    /// A file, without hardware protection: the person has accepted that.
+    SealedFile,
+}
+
+/// What a card in the TPM shall be able to prove about its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttestationChoice {
+    /// That they are in the TPM of one attestation key.
+    AikOnly,
+    /// Also which maker's TPM it is.
+    AikAndCert,
+}
+
 /// A card to be made.
 #[derive(Debug)]
 pub struct CreateCard {
@@ -57,6 +77,12 @@ pub struct CreateCard {
     pub puk: PukChoice,
     /// Its admin key.
     pub admin_key: AdminKeyChoice,
+    /// What guards its secrets.
+    pub keeper: KeeperChoice,
+    /// What it shall be able to prove about its keys.
+    pub attestation: Option<AttestationChoice>,
+    /// What its PINs must look like, in tpmvscmgr's words: `minlen=6,maxlen=8`.
+    pub pin_policy: Option<String>,
 }
 
 /// A card that was made.
@@ -95,6 +121,16 @@ pub fn create(
             lanyard_virtual_card::PukChoice::Given(puk)
         }
     };
+    if let Some(text) = &order.pin_policy {
+        spec.pin_digits = super::pin_policy::parse(text)?;
+    }
+    if let lanyard_virtual_card::PinChoice::Given(pin) = &spec.pin
+        && !spec.pin_digits.allows(pin.pin())
+    {
+        return Err(Problem::new(Fault::PinRefused)
+            .with_detail("It is shorter or longer than the PIN policy says."));
+    }
+    spec.keeper = keeper(order, config)?;
     spec.admin_key = match &order.admin_key {
         AdminKeyChoice::Default => lanyard_virtual_card::AdminKeyChoice::Default,
         AdminKeyChoice::Random => lanyard_virtual_card::AdminKeyChoice::Random,
@@ -123,9 +159,42 @@ pub fn create(
     })
 }
 
+fn keeper(
+    order: &CreateCard,
+    config: &ClientConfig,
+) -> Result<lanyard_virtual_card::KeeperChoice, Problem> {
+    use lanyard_virtual_card as card;
+    match (order.keeper, order.attestation) {
+        (KeeperChoice::SealedFile, None) => Ok(card::KeeperChoice::SealedFile),
+        (KeeperChoice::SealedFile, Some(_)) => Err(Problem::new(Fault::AttestationNeedsTpm)),
+        (KeeperChoice::Tpm, attestation) => Ok(card::KeeperChoice::Tpm {
+            device: config.tpm_device.clone(),
+            attestation: attestation.map(|choice| match choice {
+                AttestationChoice::AikOnly => card::AttestationChoice::AikOnly,
+                AttestationChoice::AikAndCert => card::AttestationChoice::AikAndCert,
+            }),
+        }),
+    }
+}
+
+/// Why a card could not be made in the TPM, and what to do.
+fn tpm_problem(error: &NewTpmCardError) -> Problem {
+    let fault = match error {
+        NewTpmCardError::Chip(TpmError::Absent(_)) => Fault::TpmAbsent,
+        NewTpmCardError::Chip(TpmError::Denied(_)) => Fault::TpmDenied,
+        NewTpmCardError::OwnerSecret => Fault::TpmOwned,
+        NewTpmCardError::Full => Fault::TpmFull,
+        NewTpmCardError::TooOld => Fault::TpmTooOld,
+        NewTpmCardError::Keeper(KeeperError::NotWritten) => Fault::LocalFile,
+        _ => Fault::TpmMute,
+    };
+    Problem::new(fault)
+}
+
 fn create_problem(error: CreateError) -> Problem {
     match error {
         CreateError::TooMany => Problem::new(Fault::VirtualCardsTooMany),
+        CreateError::Tpm(error) => tpm_problem(&error),
         CreateError::Write(source) => {
             use std::io::ErrorKind::{QuotaExceeded, StorageFull};
             match source.kind() {

@@ -104,6 +104,9 @@ impl Swtpm {
             .arg(format!("dir={}", self.state().display()))
             .arg("--server")
             .arg(format!("type=unixio,path={}", self.socket().display()))
+            // tpm2-tools look for the control channel here.
+            .arg("--ctrl")
+            .arg(format!("type=unixio,path={}.ctrl", self.socket().display()))
             .args(["--flags", "not-need-init,startup-clear"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -125,5 +125,6 @@ impl Reader {
 }
 
 mod commands;
+mod desk;
 mod edges;
 mod properties;

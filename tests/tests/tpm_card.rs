@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A virtual card in the TPM, from its making to its end, with the real programs and a software TPM.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use lanyard_tests::person::{CardPath, Person};
+use lanyard_tests::process::run_limited;
+use lanyard_tests::swtpm::Swtpm;
+use lanyard_tests::world::{World, in_a_world};
+
+const ALICE: &str = "alice@contoso.test";
+const PIN: &str = "735219";
+
+/// A computer with a TPM and a card daemon.
+fn computer_with_tpm(world: &mut World) -> Result<(Person, Swtpm)> {
+    let folder = world.folder.join("chip");
+    fs::create_dir_all(&folder)?;
+    let chip = Swtpm::start_certified(&folder);
+    world.add_user(ALICE, &[])?;
+    let mut alice = world.computer("alice", ALICE)?;
+    alice.give_tpm(&chip.device());
+    world.start_cardd(&alice)?;
+    Ok((alice, chip))
+}
+
+/// The virtual cards' indices in the chip, as tpm2-tools sees them.
+fn indices(chip: &Swtpm) -> Result<usize> {
+    let mut command = std::process::Command::new("tpm2_getcap");
+    command.env("TPM2TOOLS_TCTI", tcti(&chip.socket()));
+    command.arg("handles-nv-index");
+    let output = run_limited(&mut command, "", lanyard_tests::person::COMMAND_LIMIT)?;
+    ensure!(output.status.success(), "tpm2_getcap: {output:?}");
+    let words = String::from_utf8_lossy(&output.stdout).to_uppercase();
+    Ok(words
+        .lines()
+        .filter(|line| {
+            line.contains("0X18")
+                || line.contains("0X19")
+                || line.contains("0X1A")
+                || line.contains("0X1B")
+        })
+        .count())
+}
+
+/// The chip's words when asked for its variable properties.
+fn lockout_counter(chip: &Swtpm) -> Result<String> {
+    let mut command = std::process::Command::new("tpm2_getcap");
+    command.env("TPM2TOOLS_TCTI", tcti(&chip.socket()));
+    command.arg("properties-variable");
+    let output = run_limited(&mut command, "", lanyard_tests::person::COMMAND_LIMIT)?;
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = words
+        .lines()
+        .find(|line| line.contains("LOCKOUT_COUNTER"))
+        .context(words.clone())?;
+    Ok(line.trim().to_owned())
+}
+
+fn tcti(socket: &Path) -> String {
+    format!("swtpm:path={}", socket.display())
+}
+
+#[test]
+fn row_f_with_a_card_in_the_tpm_from_making_to_destroying() {
+    in_a_world(
+        "row_f_with_a_card_in_the_tpm_from_making_to_destroying",
+        |world| {
+            let (alice, chip) = computer_with_tpm(world)?;
+            let words = alice.create_card("My card", &["--attestation", "aik-and-cert"])?;
+            ensure!(words.contains("in the TPM"), "{words}");
+            ensure!(!words.contains("no hardware protection"), "{words}");
+            ensure!(indices(&chip)? == 2, "two counting indices");
+            world.wait_for_cards(&alice, 1)?;
+            let list = alice.must(&["card", "list"], &[])?;
+            ensure!(list.contains("virtual card in the TPM"), "{list}");
+            // Where policy wants hardware, this card is welcome.
+            let kinds = ["policy", "set", "--default", "--card-kinds"];
+            world
+                .server
+                .must(&[&kinds[..], &["physical,virtual-tpm"]].concat())?;
+            let code = world.server.enrol_code(ALICE)?;
+            alice.enrol(&code, PIN)?;
+            alice.sign_in(PIN)?;
+            world.must_be_signed_in(&alice)?;
+            alice.must(&["sign-out"], &[])?;
+
+            let status = alice.must(&["card", "status"], &[])?;
+            ensure!(status.contains("virtual card in the TPM"), "{status}");
+            // A clumsy person costs nobody else anything.
+            let error = alice.must_fail(&["sign-in", ALICE], &[("--pin-fd", "111222")])?;
+            ensure!(
+                error.contains("LY-1205") && error.contains("2 tries"),
+                "{error}"
+            );
+            let lockout = lockout_counter(&chip)?;
+            ensure!(lockout.ends_with("0x0"), "{lockout}");
+            alice.must(&["card", "destroy", "--yes"], &[])?;
+            ensure!(
+                indices(&chip)? == 0,
+                "nothing of the card stays in the chip"
+            );
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn without_a_tpm_a_card_is_refused_unless_the_file_is_accepted() {
+    in_a_world(
+        "without_a_tpm_a_card_is_refused_unless_the_file_is_accepted",
+        |world| {
+            world.add_user(ALICE, &[])?;
+            let mut alice = world.computer("alice", ALICE)?;
+            alice.give_tpm("swtpm:/nowhere/tpm.sock");
+            world.start_cardd(&alice)?;
+            let error = alice.must_fail(&["card", "create", "--name", "card"], &[])?;
+            ensure!(
+                error.contains("LY-1250") && error.contains("--sealed-file"),
+                "{error}"
+            );
+            let listed = alice.json(&["card", "list"])?;
+            ensure!(!listed.to_string().contains("\"guid\":\""), "{listed}");
+            let words = alice.create_card("card", &["--sealed-file"])?;
+            ensure!(words.contains("no hardware protection"), "{words}");
+            let error = alice.must_fail(
+                &[
+                    "card",
+                    "create",
+                    "--sealed-file",
+                    "--attestation",
+                    "aik-only",
+                ],
+                &[],
+            )?;
+            ensure!(error.contains("LY-1258"), "{error}");
+            // What a PIV card cannot do is refused with the reason.
+            let policy = [
+                "card",
+                "create",
+                "--sealed-file",
+                "--pin-policy",
+                "minlen=4,maxlen=127",
+            ];
+            let error = alice.must_fail(&policy, &[])?;
+            ensure!(
+                error.contains("LY-1257") && error.contains("6 to 8"),
+                "{error}"
+            );
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn ten_cards_are_made_with_their_own_policy_and_the_eleventh_is_refused() {
+    in_a_world(
+        "ten_cards_are_made_with_their_own_policy_and_the_eleventh_is_refused",
+        |world| {
+            let (alice, chip) = computer_with_tpm(world)?;
+            // More cards than readers: each has a socket of its own.
+            alice.configure(&world.server, CardPath::Socket, true)?;
+            let policy = [
+                "--generate",
+                "--pin-policy",
+                "minlen=8,maxlen=8",
+                "--puk",
+                "default",
+            ];
+            for number in 0..10 {
+                let words = alice.create_card(&format!("card {number}"), &policy)?;
+                let instance = format!(r"ROOT\SMARTCARDREADER\{number:04}");
+                ensure!(words.contains(&instance), "{words}");
+            }
+            ensure!(indices(&chip)? == 20);
+            let error = alice.must_fail(&["card", "create", "--name", "card 10"], &[])?;
+            ensure!(error.contains("LY-1215"), "{error}");
+            // Six digits are too few for these cards, eight are right.
+            let change = ["card", "change-pin", "--card", "card 3"];
+            let old = ("--pin-fd", "12345678");
+            let error = alice.must_fail(&change, &[old, ("--new-pin-fd", "407316")])?;
+            ensure!(error.contains("LY-1207"), "{error}");
+            alice.must(&change, &[old, ("--new-pin-fd", "40731688")])?;
+            alice.must(&["card", "destroy", "--yes", "--card", "card 3"], &[])?;
+            ensure!(indices(&chip)? == 18);
+            let words = alice.create_card("card 10", &[])?;
+            ensure!(words.contains(r"ROOT\SMARTCARDREADER\0003"), "{words}");
+            Ok(())
+        },
+    );
+}
