@@ -15,12 +15,16 @@ const FIRST_PORT: u16 = 0x9000;
 /// Where the driver of the virtual reader is installed.
 pub const VPCD_DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
 
-/// Whether pcscd and the virtual reader are installed.
+/// Whether pcscd and the virtual reader of vsmartcard are installed.
 #[must_use]
 pub fn is_available() -> bool {
-    Path::new("/usr/sbin/pcscd").exists()
-        && Path::new(VPCD_DRIVER).exists()
-        && Path::new("/run/pcscd").is_dir()
+    pcscd_is_available() && Path::new(VPCD_DRIVER).exists()
+}
+
+/// Whether pcscd is installed: enough for readers of our own driver.
+#[must_use]
+pub fn pcscd_is_available() -> bool {
+    Path::new("/usr/sbin/pcscd").exists() && Path::new("/run/pcscd").is_dir()
 }
 
 /// Our own driver, as cargo names it.
@@ -184,8 +188,16 @@ impl Pcscd {
     /// # Errors
     /// It did not end.
     pub fn stop(mut self) -> Result<()> {
+        self.terminate()
+    }
+
+    /// As [`Pcscd::stop`], for one that is about to be replaced.
+    ///
+    /// # Errors
+    /// It did not end.
+    pub fn terminate(&mut self) -> Result<()> {
         self.running.signal("TERM")?;
-        self.running.wait_end(Duration::from_secs(5))?;
+        self.running.wait_end(Duration::from_secs(10))?;
         Ok(())
     }
 

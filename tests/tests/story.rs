@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The story of the demo, in every test run, over both ways to a card.
+//! The story of the demo, in every test run, over each way to a card.
 
 #![allow(clippy::print_stdout)] // A story that fails is read step by step.
 
 use anyhow::{Result, bail};
 use lanyard_tests::namespace::in_own_namespace;
-use lanyard_tests::pcsc::Pcscd;
+use lanyard_tests::pcsc::{Make, Pcscd};
 use lanyard_tests::person::CardPath;
 use lanyard_tests::server::Ports;
 use lanyard_tests::story::{Setting, Step, play};
@@ -19,10 +19,10 @@ fn tell(step: &Step) {
     );
 }
 
-fn must_end_well(setting: &Setting<'_>) -> Result<()> {
+fn must_end_well(way: &str, setting: &Setting<'_>) -> Result<()> {
     let mut story = play(setting);
     // `cargo xtask test` shows what was played, and over which way to the card.
-    let file = format!("story-{}.json", setting.card_path.word());
+    let file = format!("story-{way}.json");
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
     std::fs::write(file, serde_json::to_string_pretty(&story.summary())?)?;
     if !story.is_ok() {
@@ -39,18 +39,30 @@ fn must_end_well(setting: &Setting<'_>) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_story_over_pcsc() {
-    in_own_namespace("the_story_over_pcsc", || {
-        let dir = tempfile::tempdir()?;
-        let pcscd = Pcscd::start(dir.path(), 2)?;
-        must_end_well(&Setting {
+fn over_pcsc(way: &str, make: Make) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let pcscd = Pcscd::start_with(make, dir.path(), 2)?;
+    must_end_well(
+        way,
+        &Setting {
             folder: dir.path(),
             ports: Ports::UNPRIVILEGED,
             card_path: CardPath::Pcsc,
             readers: [&pcscd.slot(0), &pcscd.slot(1)],
             tell: &tell,
-        })
+        },
+    )
+}
+
+#[test]
+fn the_story_over_pcsc() {
+    in_own_namespace("the_story_over_pcsc", || over_pcsc("pcsc", Make::Ours));
+}
+
+#[test]
+fn the_story_over_pcsc_with_vpcd() {
+    in_own_namespace("the_story_over_pcsc_with_vpcd", || {
+        over_pcsc("vpcd", Make::Vpcd)
     });
 }
 
@@ -58,12 +70,15 @@ fn the_story_over_pcsc() {
 fn the_story_over_the_cards_own_sockets() {
     in_own_namespace("the_story_over_the_cards_own_sockets", || {
         let dir = tempfile::tempdir()?;
-        must_end_well(&Setting {
-            folder: dir.path(),
-            ports: Ports::UNPRIVILEGED,
-            card_path: CardPath::Socket,
-            readers: ["", ""],
-            tell: &tell,
-        })
+        must_end_well(
+            "socket",
+            &Setting {
+                folder: dir.path(),
+                ports: Ports::UNPRIVILEGED,
+                card_path: CardPath::Socket,
+                readers: ["", ""],
+                tell: &tell,
+            },
+        )
     });
 }

@@ -99,6 +99,8 @@ fn build(with_pcsc: bool) -> Result<()> {
         "lanyard-cli",
         "-p",
         "lanyard-cardd",
+        "-p",
+        "lanyard-ifd",
     ]);
     if !with_pcsc {
         println!(
@@ -145,8 +147,8 @@ fn inside(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     let own_namespace = namespace::settle().is_ok();
     let wanted = options.card_path.unwrap_or(CardPath::Pcsc);
-    let pcscd = if wanted == CardPath::Pcsc && own_namespace && pcsc::is_available() {
-        Some(Pcscd::start(&folder, 2)?)
+    let pcscd = if wanted == CardPath::Pcsc && own_namespace && pcsc::pcscd_is_available() {
+        Some(Pcscd::start_ours(&folder, 2)?)
     } else {
         None
     };
@@ -158,7 +160,7 @@ fn inside(options: &Options) -> Result<()> {
     println!(
         "\nCards are reached {}.\n",
         match card_path {
-            CardPath::Pcsc => "through pcscd, in a virtual reader",
+            CardPath::Pcsc => "through pcscd, in a reader of our own driver",
             CardPath::Socket => "over their own sockets, without pcscd",
         }
     );

@@ -43,10 +43,17 @@ pub fn run() -> Result<()> {
             .args(["build", "--workspace", "--bins", "--locked"])
             .args(FEATURES),
     )?;
+    // pcscd loads our reader driver from beside the programs.
+    step(
+        "reader driver",
+        cargo().args(["build", "-p", "lanyard-ifd", "--locked"]),
+    )?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let stories = ["pcsc", "socket"].map(|way| (way, target.join(format!("tmp/story-{way}.json"))));
-    for (_, file) in &stories {
+    // Each way to a card: our own reader driver, vpcd, the cards' own sockets.
+    let stories = [("pcsc", "pcsc"), ("vpcd", "pcsc"), ("socket", "socket")]
+        .map(|(way, path)| (way, path, target.join(format!("tmp/story-{way}.json"))));
+    for (_, _, file) in &stories {
         let _ = std::fs::remove_file(file);
     }
     step(
@@ -55,22 +62,22 @@ pub fn run() -> Result<()> {
             .args(["test", "--workspace", "--locked"])
             .args(FEATURES),
     )?;
-    for (way, file) in &stories {
-        show_story(way, file)?;
+    for (way, path, file) in &stories {
+        show_story(way, path, file)?;
     }
     Ok(())
 }
 
 /// Prints what a test has played, so that a reader of the log sees over which way to the card.
-fn show_story(way: &str, file: &Path) -> Result<()> {
+fn show_story(way: &str, path: &str, file: &Path) -> Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("the story over {way}"))?;
     let summary: serde_json::Value = serde_json::from_str(&text)?;
     let steps = summary["steps"].as_array().map_or(0, Vec::len);
     println!(
-        "── story: card_path {}, ok {}, {steps} steps, revocation_to_end_ms {}",
+        "── story over {way}: card_path {}, ok {}, {steps} steps, revocation_to_end_ms {}",
         summary["card_path"], summary["ok"], summary["revocation_to_end_ms"]
     );
-    if summary["ok"] != true || summary["card_path"] != way {
+    if summary["ok"] != true || summary["card_path"] != path {
         bail!("the story over {way} did not end well");
     }
     Ok(())
