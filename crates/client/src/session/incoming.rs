@@ -47,7 +47,11 @@ impl Session {
         let Some(event) = message.event() else { return };
         if event.is(REGISTRATION_NOTIFY) {
             let problem = diagnosed(message).unwrap_or_else(|| put_out(message.body()));
-            if problem.is(Fault::SessionEndedServerStops) {
+            let for_now = [
+                Fault::SessionEndedServerStops,
+                Fault::SessionEndedSlowReader,
+            ];
+            if for_now.into_iter().any(|fault| problem.is(fault)) {
                 // Nobody put us out: the chat key brings us back when the server is there again.
                 return self.give_up(problem);
             }
