@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the fuzz targets do with a text, shared with the replay of their corpora.
 
+use lanyard_soap::addressbook::{SearchRequest, SearchResponse};
 use lanyard_soap::autodiscover::{AutodiscoverResponse, Format};
 use lanyard_soap::certprov::{CertRequest, CertResponse};
 use lanyard_soap::fault::SoapFault;
-use lanyard_soap::mex::{CertProvMex, WebTicketMex};
+use lanyard_soap::mex::{AddressBookMex, CertProvMex, WebTicketMex};
 use lanyard_soap::passive::{AutoPostForm, assertion_of_wresult};
 use lanyard_soap::trust::{TicketRequest, WebTicket};
 use lanyard_soap::xml::{Document, canonical};
@@ -37,6 +38,17 @@ pub fn soap_envelope(text: &str) {
     }
     if let Ok(mex) = CertProvMex::parse(text) {
         assert_eq!(CertProvMex::parse(&mex.to_xml()), Ok(mex));
+    }
+    if let Ok(mex) = AddressBookMex::parse(text) {
+        assert_eq!(AddressBookMex::parse(&mex.to_xml()), Ok(mex));
+    }
+    if let Ok((request, assertion)) = SearchRequest::parse(text) {
+        assert!(text.contains(&assertion), "the ticket is the received text");
+        assert!(!request.terms.is_empty());
+    }
+    if let Ok(answer) = SearchResponse::parse(text) {
+        let again = SearchResponse::parse(&answer.to_xml(&[])).expect("what we write we read");
+        assert_eq!(again.entries.len(), answer.entries.len());
     }
     // The canonical form of a readable document is readable, and its own canonical form.
     if let Ok(document) = Document::parse(text) {
