@@ -10,6 +10,7 @@ use lanyard_tests::person::{CardPath, Person};
 use lanyard_tests::process::{at_another_time, program};
 use lanyard_tests::server::{HOST, Ports, Server};
 use lanyard_tests::standin::{Hand, StandIn};
+use lanyard_tests::terminal::Terminal;
 use lanyard_tests::world::{World, in_a_world};
 use std::fs;
 use std::path::Path;
@@ -377,5 +378,54 @@ fn a_card_before_and_after_its_time_is_told_with_the_reason() {
         sign_in_refused(&alice, PIN, "LY-1212")?;
         enrol_again(world, &alice, &[])?;
         signs_in(&world.server, &alice)
+    });
+}
+
+#[test]
+fn a_sign_in_that_waits_and_a_session_that_runs_outlive_a_restart_of_the_card_service() {
+    let name = "a_sign_in_that_waits_and_a_session_that_runs_outlive_a_restart_of_the_card_service";
+    in_a_world(name, |world| {
+        world.add_user(ALICE, &[])?;
+        let alice = world.computer("alice", ALICE)?;
+        let state = world.folder.join("plastic");
+        let slot = world.next_slot();
+        let card = StandIn::insert(&state, &slot)?;
+        world.wait_for_cards(&alice, 1)?;
+        let code = world.server.enrol_code(ALICE)?;
+        alice.must(
+            &["card", "enrol", ALICE],
+            &[
+                ("--pin-fd", StandIn::PIN),
+                ("--new-pin-fd", PIN),
+                ("--code-fd", &code),
+                ("--admin-key-fd", BLANK_KEY),
+            ],
+        )?;
+        card.tell(Hand::Out)?;
+        let window = Terminal::open(&alice, &["sign-in", ALICE])?;
+        window.wait_for("Insert your smart card")?;
+        // Whoever waited goes on waiting, and sees the card in the new service's reader.
+        world.pcscd.terminate()?;
+        drop(card);
+        world.pcscd = Pcscd::start_ours(&world.folder, 1)?;
+        let card = StandIn::insert(&state, &slot)?;
+        window.wait_for("Card detected")?;
+        window.press("Enter")?;
+        window.wait_for("PIN of")?;
+        window.enter(PIN)?;
+        window.wait_for("Signed in")?;
+        world.must_be_signed_in(&alice)?;
+
+        // A session needs the card no more: it does not even notice.
+        world.pcscd.terminate()?;
+        drop(card);
+        world.pcscd = Pcscd::start_ours(&world.folder, 1)?;
+        world.must_be_signed_in(&alice)?;
+        window.enter("/sign-out")?;
+        window.wait_for("Signed out")?;
+        let _card = StandIn::insert(&state, &slot)?;
+        world.wait_for_cards(&alice, 1)?;
+        alice.sign_in(PIN)?;
+        world.must_be_signed_in(&alice)
     });
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lanyard_piv::{Guid, Pin, Slot};
 
-use crate::channel::{Cancel, CardPath, Provider, ReaderId, ReaderState, Readers, Slotted};
+use crate::channel::{Cancel, CardPath, Ending, Provider, ReaderId, ReaderState, Readers, Slotted};
 use crate::fault::CardFault;
 use crate::listing::{CardKind, CardSummary, Listing, ReaderSummary};
 use crate::make::Recognised;
@@ -200,6 +200,27 @@ impl Cards {
         Ok(session)
     }
 
+    /// Resets the card that a module has used, where PC/SC reaches it: some modules leave a card with
+    /// its PIN verified, for the next program to use.
+    pub(crate) fn reset_token(&self, which: &TokenCertificate) {
+        for provider in &self.providers {
+            let Ok(readers) = provider.readers() else {
+                continue;
+            };
+            for state in readers {
+                let there = state.slotted == Slotted::Card;
+                if there && is_slot(&which.slot_description, &state.id.name) {
+                    let channel = provider.connect(&state.id.name, self.exchange_limit);
+                    if let Ok(mut channel) = channel
+                        && channel.begin(self.exchange_limit).is_ok()
+                    {
+                        channel.end(Ending::Reset);
+                    }
+                }
+            }
+        }
+    }
+
     /// SELECT, VERIFY and one signature in one transaction that ends with a reset of the card.
     ///
     /// # Errors
@@ -358,11 +379,15 @@ fn is_same(known: &CardSummary, token: &CardSummary) -> bool {
         || known.authentication_certificate == token.authentication_certificate
 }
 
-/// Modules cut the names of readers off after 64 bytes, the size of the field in PKCS #11.
 fn is_in(token: &CardSummary, reader: &ReaderId) -> bool {
-    let name = &token.reader.name;
-    let cut = name.len() >= 60 && reader.name.starts_with(name.as_str());
-    !name.is_empty() && (reader.name == *name || cut)
+    is_slot(&token.reader.name, &reader.name)
+}
+
+/// Whether a module's slot is this reader. Modules cut the names of readers off after 64 bytes, the
+/// size of the field in PKCS #11.
+fn is_slot(description: &str, reader: &str) -> bool {
+    let cut = description.len() >= 60 && reader.starts_with(description);
+    !description.is_empty() && (reader == description || cut)
 }
 
 #[cfg(test)]

@@ -44,7 +44,28 @@ struct Inner {
 /// A card that is ours alone, whichever way leads to it.
 enum Held {
     Card(Box<CardSession>),
-    Token(Box<TokenSession>),
+    Token(HeldToken),
+}
+
+/// A token in use. When it is let go, its card is reset: the module alone might leave it verified.
+struct HeldToken {
+    session: Option<Box<TokenSession>>,
+    cards: Arc<Cards>,
+    token: TokenCertificate,
+}
+
+impl Drop for HeldToken {
+    fn drop(&mut self) {
+        // The module first: it must not find its card reset under its hands.
+        drop(self.session.take());
+        self.cards.reset_token(&self.token);
+    }
+}
+
+impl HeldToken {
+    fn session(&mut self) -> Result<&mut TokenSession, CardFault> {
+        self.session.as_deref_mut().ok_or(CardFault::Removed)
+    }
 }
 
 /// What a signature is made with.
@@ -231,7 +252,7 @@ impl CardSigner {
         };
         match &mut held {
             Held::Card(session) => session.sign(self.0.slot, scheme, message),
-            Held::Token(session) => session.sign(scheme, message),
+            Held::Token(held) => held.session()?.sign(scheme, message),
         }
     }
 
@@ -239,7 +260,11 @@ impl CardSigner {
         let cards = &self.0.cards;
         Ok(match &self.0.token {
             None => Held::Card(Box::new(cards.open_same(&self.0.reader, self.0.guid)?)),
-            Some(token) => Held::Token(Box::new(cards.open_token(token)?)),
+            Some(token) => Held::Token(HeldToken {
+                session: Some(Box::new(cards.open_token(token)?)),
+                cards: Arc::clone(cards),
+                token: token.clone(),
+            }),
         })
     }
 
@@ -255,7 +280,7 @@ impl Held {
             (Self::Card(session), PinEntry::Pad) => session.verify_on_pad(last_try),
             // A text that is no PIV PIN never reaches a PIV card.
             (Self::Card(_), PinEntry::Token(_)) => Err(CardFault::TokenPinRefused),
-            (Self::Token(session), pin) => session.verify(pin, last_try),
+            (Self::Token(held), pin) => held.session()?.verify(pin, last_try),
         }
     }
 }

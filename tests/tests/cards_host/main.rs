@@ -4,8 +4,11 @@
 #![cfg(feature = "pcsc")]
 
 mod desk;
+mod events;
 mod keys;
+mod pads;
 mod pins;
 mod readers;
 mod socket;
 mod tls;
+mod tokens;

@@ -17,13 +17,13 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use crate::desk::{Authority, Desk, WRONG_PIN, blank_pin, pin};
 
 /// A TLS server that asks for a certificate of this authority.
-struct Gate {
+pub struct Gate {
     address: std::net::SocketAddr,
     certificate: rustls::pki_types::CertificateDer<'static>,
 }
 
 impl Gate {
-    fn open(authority: &Authority) -> Result<Self> {
+    pub fn open(authority: &Authority) -> Result<Self> {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let certificate = own.cert.der().clone();
         let mut roots = RootCertStore::empty();
@@ -49,7 +49,7 @@ impl Gate {
     }
 
     /// One handshake with the card, and what the server says then.
-    fn knock(
+    pub fn knock(
         &self,
         signer: &CardSigner,
         version: &'static rustls::SupportedProtocolVersion,

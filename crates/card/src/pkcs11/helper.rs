@@ -2,6 +2,7 @@
 //! The process that runs a module, seen from the program that asks it.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -12,7 +13,10 @@ use super::HelperProgram;
 use super::wire::{Fields, Message};
 use crate::fault::CardFault;
 
-/// A running helper. It is killed when this value is dropped: whatever was logged in ends with it.
+/// How long a helper may take to log out and end before it is killed.
+const END_MILLIS_MAX: u64 = 1_500;
+
+/// A running helper. It ends when this value is dropped, and whatever was logged in with it.
 #[derive(Debug)]
 pub(super) struct Helper {
     child: Child,
@@ -74,6 +78,15 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
+        // The other end sees that nobody asks any more, logs out and lets its module tidy up.
+        let _ = self.line.shutdown(Shutdown::Both);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(END_MILLIS_MAX) {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -93,5 +106,48 @@ impl io::Read for Timed<'_> {
             .set_read_timeout(Some(left.ok_or(io::ErrorKind::TimedOut)?))?;
         let mut line = self.line;
         line.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::Verb;
+    use super::*;
+
+    /// A helper played by the shell.
+    fn played(script: &str) -> Helper {
+        let helper = HelperProgram {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+        };
+        Helper::start(&helper, Path::new("module.so")).unwrap()
+    }
+
+    #[test]
+    fn a_module_that_hangs_is_given_up_in_time_and_its_process_ended() {
+        let mut helper = played("exec sleep 600");
+        let start = Instant::now();
+        let limit = Duration::from_millis(300);
+        let answer = helper.ask(&Message::ask(Verb::List), limit).err();
+        assert_eq!(answer, Some(CardFault::ModuleMute));
+        assert!(matches!(helper.child.try_wait(), Ok(Some(_))));
+        let again = helper.ask(&Message::ask(Verb::List), limit).err();
+        assert_eq!(again, Some(CardFault::ModuleUnusable));
+        drop(helper);
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_module_that_ends_or_says_something_else_is_told() {
+        let limit = Duration::from_secs(30);
+        for script in [
+            "kill -SEGV $$",
+            "exit 0",
+            "printf 'Enter PIN: ............' >&0",
+        ] {
+            let mut helper = played(script);
+            let answer = helper.ask(&Message::ask(Verb::List), limit).err();
+            assert_eq!(answer, Some(CardFault::ModuleUnusable), "{script}");
+        }
     }
 }

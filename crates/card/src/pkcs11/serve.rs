@@ -44,6 +44,16 @@ pub(super) fn run(module: &Path) -> Result<(), CardFault> {
             break;
         }
     }
+    // Nobody asks any more: what was logged in is logged out, and the module lets go of its card.
+    let done = watch();
+    if let Some(key) = host.key.take() {
+        let _ = key.session.logout();
+        drop(key);
+    }
+    if let Some(module) = host.module.take() {
+        let _ = module.finalize();
+    }
+    drop(done);
     Ok(())
 }
 
