@@ -188,6 +188,7 @@ fn refresh(app: &App) -> Result<(), Problem> {
         Err(problem) => tracing::error!(%problem, "the certificate of the listeners stays"),
     }
     let now = OffsetDateTime::now_utc();
+    crate::card_life::expire_due(app, now)?;
     let is_due = app.list_is_due.swap(false, Ordering::Relaxed);
     let list = if is_due {
         app.authority.make_crl(now)

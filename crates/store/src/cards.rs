@@ -7,10 +7,13 @@ use lanyard_authority::{
 use lanyard_directory::{CodeRefused, CodeVerdict, EnrolCode, StoredCode};
 use lanyard_x509::{Serial, Sid};
 use rusqlite::{Connection, params};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::value::{Fields, nanos, query_all, query_one};
 use crate::{Store, StoreError, Tx};
+
+/// A card whose state changed less than this ago is not looked at for expiry.
+const EXPIRE_AFTER: Duration = Duration::hours(1);
 
 /// A card of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +168,27 @@ impl Tx<'_> {
             self.put_card(&card)?;
         }
         Ok(card)
+    }
+
+    /// Lets the cards expire that are in use and whose last certificate is over; gives how many those were.
+    ///
+    /// # Errors
+    /// When the database does not do it.
+    pub fn expire_cards(&mut self, now: OffsetDateTime) -> Result<usize, StoreError> {
+        let changed = self.connection.execute(
+            "UPDATE cards SET state = 'expired', changed_at = ?1
+             WHERE state IN ('enrolled', 'active') AND changed_at < ?2 AND NOT EXISTS (
+               SELECT 1 FROM certificates c
+               WHERE c.card_guid = cards.guid AND c.account = cards.sid
+                 AND c.profile = 'SmartcardUser' AND c.status IN ('prepared', 'issued', 'active')
+                 AND c.not_after > ?1)
+               AND EXISTS (
+               SELECT 1 FROM certificates c
+               WHERE c.card_guid = cards.guid AND c.account = cards.sid)",
+            // One that has just been written down may be waiting for its certificate.
+            [nanos(now), nanos(now.saturating_sub(EXPIRE_AFTER))],
+        )?;
+        Ok(changed)
     }
 
     /// Notes that somebody signed in with a card.

@@ -59,6 +59,18 @@ pub fn used(app: &App, row: &CertificateRow, now: OffsetDateTime) {
     }
 }
 
+/// Writes down which cards' certificates are over.
+///
+/// # Errors
+/// When the database fails.
+pub fn expire_due(app: &App, now: OffsetDateTime) -> Result<usize, StoreError> {
+    let expired = app.store.write(move |tx| tx.expire_cards(now))?;
+    if expired > 0 {
+        tracing::info!(expired, "cards whose certificates are over");
+    }
+    Ok(expired)
+}
+
 /// What is known of a card before it is enrolled, and whether it may be.
 pub fn before_enrolment(
     app: &App,

@@ -19,6 +19,7 @@ pub(super) fn permissions(data: &DataDir) -> Vec<Check> {
         (data.ca_dir(), 0o700),
         (data.tls_dir(), 0o700),
         (data.issuing_key(), 0o600),
+        (data.card_secrets(), 0o600),
         (data.tls_key(), 0o600),
         (data.database_file(), 0o600),
     ];

@@ -400,3 +400,28 @@ fn a_new_secret_serves_new_cards_and_leaves_the_others_theirs() {
         Ok(())
     });
 }
+
+#[test]
+fn a_card_whose_time_is_over_is_expired_until_it_is_enrolled_again() {
+    let name = "card_life::a_card_whose_time_is_over_is_expired_until_it_is_enrolled_again";
+    in_a_deployment(name, async |d| {
+        d.server.must(&["user", "add", ALICE])?;
+        let guid = "a1".repeat(16);
+        enrol(d, ALICE, &guid, "own").await?;
+        let state = |d: &Deployment| -> Result<Value> {
+            Ok(d.server.json(&["card", "show", ALICE])?["life"]["state"].take())
+        };
+        if state(d)? != "active" {
+            bail!("{}", state(d)?);
+        }
+        restart(d, Duration::from_secs(366 * 24 * 3600))?;
+        if state(d)? != "expired" {
+            bail!("{}", state(d)?);
+        }
+        enrol(d, ALICE, &guid, "own").await?;
+        if state(d)? != "active" {
+            bail!("{}", state(d)?);
+        }
+        Ok(())
+    });
+}
