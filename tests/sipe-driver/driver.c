@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "purple.h"
 
@@ -19,6 +20,8 @@
 
 static GMainLoop *loop;
 static PurpleAccount *account;
+/* Whether a connection that was lost is made again, as Pidgin and Finch do. */
+static gboolean persistent;
 
 /* ---- events ---- */
 
@@ -115,12 +118,22 @@ static void signed_off(PurpleConnection *connection)
 	event("signed-off", purple_account_get_username(connection->account), NULL);
 }
 
+static gboolean connect_again(gpointer data)
+{
+	if (purple_account_is_disconnected(account))
+		purple_account_connect(account);
+	return FALSE;
+}
+
 static void connection_error(PurpleConnection *connection, PurpleConnectionError error, const char *text)
 {
 	char number[16];
+	gboolean fatal = purple_connection_error_is_fatal(error);
 
 	g_snprintf(number, sizeof number, "%d", (int)error);
-	event("connection-error", number, shown(text), NULL);
+	event("connection-error", number, shown(text), fatal ? "for good" : "for now", NULL);
+	if (persistent && !fatal)
+		g_timeout_add_seconds(2, connect_again, NULL);
 }
 
 static void received_im(PurpleAccount *to, char *from, char *text, PurpleConversation *conversation,
@@ -419,19 +432,26 @@ static void command_remove_group(const char *name)
 	}
 }
 
-/* Presses an entry of the menu that SIPE gives a buddy, such as an access level. */
+/*
+ * Presses an entry of the menu that SIPE gives a buddy, such as an access level. What stands in a menu
+ * itself comes before what stands in the menus below it, which are about more than this buddy.
+ */
 static gboolean press(GList *menu, PurpleBlistNode *node, const char *label)
 {
-	for (; menu; menu = menu->next) {
-		PurpleMenuAction *action = menu->data;
+	GList *each;
 
-		if (!action)
-			continue;
-		if (action->label && strstr(action->label, label) && action->callback) {
+	for (each = menu; each; each = each->next) {
+		PurpleMenuAction *action = each->data;
+
+		if (action && action->label && strstr(action->label, label) && action->callback) {
 			((void (*)(PurpleBlistNode *, gpointer))action->callback)(node, action->data);
 			return TRUE;
 		}
-		if (press(action->children, node, label))
+	}
+	for (each = menu; each; each = each->next) {
+		PurpleMenuAction *action = each->data;
+
+		if (action && press(action->children, node, label))
 			return TRUE;
 	}
 	return FALSE;
@@ -536,6 +556,12 @@ static void obey(char **words)
 		purple_account_set_status(account, one, TRUE, "message", two, NULL);
 	else if (!strcmp(verb, "status") && one)
 		purple_account_set_status(account, one, TRUE, NULL);
+	else if (!strcmp(verb, "idle") && one)
+		purple_presence_set_idle(purple_account_get_presence(account), TRUE, time(NULL) - atoi(one));
+	else if (!strcmp(verb, "awake"))
+		purple_presence_set_idle(purple_account_get_presence(account), FALSE, 0);
+	else if (!strcmp(verb, "persist"))
+		persistent = TRUE;
 	else if (!strcmp(verb, "add") && two)
 		command_add(one, two);
 	else if (!strcmp(verb, "move") && two)

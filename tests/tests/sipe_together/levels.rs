@@ -2,7 +2,8 @@
 //! What somebody may see of somebody else.
 
 use super::{
-    ALICE, ALICE_PIN, BOB, BOB_PIN, ERIN, becomes, contact, erin, is_online, ours, second_client,
+    ALICE, ALICE_PIN, BOB, BOB_PIN, ERIN, becomes, buddy, contact, erin, is_online, ours,
+    second_client,
 };
 use lanyard_tests::process::eventually;
 use lanyard_tests::sipe::{EVENT_LIMIT, in_a_sipe_world};
@@ -45,7 +46,10 @@ fn sipe_sees_nothing_of_whoever_blocks_it_in_our_client() {
             );
 
             alice.must(&["unblock", ERIN], &[])?;
-            erin.expect_event(&["buddy-status", ALICE, "busy"])?;
+            erin.expect_event(&["buddy-on", ALICE])?;
+            erin.wait_for_buddies("Alice is busy", |l| {
+                buddy(l, ALICE).is_some_and(|alice| alice[2] == "busy")
+            })?;
             erin.command(&format!("im {ALICE} and now?"))?;
             watch.expect("and now?", EVENT_LIMIT, |event| event["text"] == "and now?")?;
             Ok(())
@@ -121,8 +125,8 @@ fn sipe_and_our_client_decide_levels_one_after_the_other() {
             sipe.wait_for_buddies("Bob", |l| is_online(l, BOB))?;
             sipe.command(&format!("menu {BOB} Personal"))?;
             sipe.expect_event(&["pressed", "Personal", "yes"])?;
-            seen.expect("the note again", EVENT_LIMIT, sees("at my desk"))?;
             level("personal")?;
+            seen.expect("the note again", EVENT_LIMIT, sees("at my desk"))?;
             alice.must(&["level", BOB, "team"], &[])?;
             level("team")?;
             let levels = alice.json(&["level"])?;
