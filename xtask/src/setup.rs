@@ -34,6 +34,17 @@ const FOREIGN_CLIENT: &[&str] = &[
 ];
 /// What building OpenSC's own test of cards from its source package needs.
 const JUDGES_SOURCE: &[&str] = &["dpkg-dev", "patch", "libcmocka-dev", "libssl-dev"];
+/// Programs that open the server's pages with our card, a display for the one with a window, and cards
+/// that only a PKCS #11 module shows.
+const CARD_PROGRAMS: &[&str] = &[
+    "libnss3-tools",
+    "chromium",
+    "xvfb",
+    "xdotool",
+    "fonts-dejavu-core",
+    "softhsm2",
+    "p11-kit",
+];
 /// Foreign programs that judge our cards, certificates and terminals in the tests.
 const JUDGES: &[&str] = &[
     "opensc",
@@ -58,6 +69,7 @@ pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
     let mut wanted: Vec<&str> = PCSC.to_vec();
     if purpose == Purpose::Test {
         wanted.extend(JUDGES);
+        wanted.extend(CARD_PROGRAMS);
         wanted.extend(JUDGES_SOURCE);
         wanted.extend(INDEPENDENT_CARD);
         wanted.extend(FOREIGN_CLIENT);

@@ -28,7 +28,7 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    #[cfg(any(feature = "pkcs11", test))]
+    #[cfg(feature = "pkcs11")]
     const ALL: [Self; 4] = [Self::List, Self::Open, Self::Login, Self::Sign];
 
     fn byte(self) -> u8 {
@@ -40,7 +40,7 @@ impl Verb {
         }
     }
 
-    #[cfg(any(feature = "pkcs11", test))]
+    #[cfg(feature = "pkcs11")]
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|verb| verb.byte() == byte)
     }

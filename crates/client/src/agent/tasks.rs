@@ -28,6 +28,8 @@ const READ_BYTES: usize = 16 * 1024;
 pub(super) const CLOSE_SECS_MAX: u64 = 2;
 /// The readers are looked at again at the latest after this time, in seconds.
 const LOOK_SECS_MAX: u64 = 3_600;
+/// And after this time, in seconds, when a card was there and could not be read just then.
+const LOOK_AGAIN_SECS: u64 = 2;
 
 /// Holds the connection to the registrar until one side closes it.
 pub(super) async fn registrar(
@@ -200,11 +202,16 @@ impl CardWatch {
             loop {
                 // Known before the listing: what changes meanwhile is seen by the wait.
                 let known = cards.readers().unwrap_or_default();
-                let seen = look(&cards, &places);
+                let (seen, is_settled) = look(&cards, &places);
                 if cancel.is_cancelled() || sender.blocking_send(Happened::Cards(seen)).is_err() {
                     return;
                 }
-                let limit = Duration::from_secs(LOOK_SECS_MAX);
+                let secs = if is_settled {
+                    LOOK_SECS_MAX
+                } else {
+                    LOOK_AGAIN_SECS
+                };
+                let limit = Duration::from_secs(secs);
                 if cards.wait_for_change(&known, limit, &cancel).is_err() {
                     return;
                 }
@@ -220,14 +227,17 @@ impl Drop for CardWatch {
     }
 }
 
-fn look(cards: &Cards, places: &Places) -> CardsSeen {
+/// What is in the readers now, and whether every card could be read.
+fn look(cards: &Cards, places: &Places) -> (CardsSeen, bool) {
+    let mut is_settled = true;
     let listing = match list_with_own(places, cards) {
         Ok(listing) => listing,
         Err(fault) => {
-            return CardsSeen {
+            let seen = CardsSeen {
                 pcsc_fault: Some(fault),
                 ..CardsSeen::default()
             };
+            return (seen, is_settled);
         }
     };
     let mut seen = CardsSeen {
@@ -238,8 +248,9 @@ fn look(cards: &Cards, places: &Places) -> CardsSeen {
         seen.readers.push(reader.reader.name.clone());
         match reader.card {
             Ok(summary) => seen.cards.push(facts_of(places, summary)),
-            // Gone between two looks: the next look shows what is there.
-            Err(CardFault::NoCard | CardFault::Removed | CardFault::Interrupted) => {}
+            Err(CardFault::NoCard) => {}
+            // Gone, or held by another program for a moment: the next look shows what is there.
+            Err(CardFault::Removed | CardFault::Interrupted) => is_settled = false,
             Err(fault) => {
                 let place = reader.reader.name;
                 let card = CardLabel {
@@ -254,5 +265,5 @@ fn look(cards: &Cards, places: &Places) -> CardsSeen {
             }
         }
     }
-    seen
+    (seen, is_settled)
 }
