@@ -8,13 +8,22 @@ use std::path::Path;
 
 mod fuzzing;
 
-#[test]
-fn the_card_answers_every_sequence_of_the_corpus() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/virtual_card_apdu");
+fn replay(corpus: &str, play: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let mut count = 0;
-    for entry in fs::read_dir(corpus).unwrap() {
-        fuzzing::commands(&fs::read(entry.unwrap().path()).unwrap());
+    for entry in fs::read_dir(folder.join(corpus)).unwrap() {
+        play(&fs::read(entry.unwrap().path()).unwrap());
         count += 1;
     }
     assert!(count > 0, "the corpus is empty");
+}
+
+#[test]
+fn the_card_answers_every_sequence_of_the_corpus() {
+    replay("virtual_card_apdu", fuzzing::commands);
+}
+
+#[test]
+fn the_opened_card_answers_every_sequence_of_the_corpus() {
+    replay("virtual_card_session", fuzzing::session);
 }
