@@ -294,7 +294,8 @@ fn wrong_pins_are_counted_and_what_is_no_pin_is_not() {
 fn a_card_that_is_out_of_force_is_told_with_the_reason() {
     let name = "a_card_that_is_out_of_force_is_told_with_the_reason";
     in_a_world(name, |world| {
-        let alice = world.enrolled(ALICE, PIN)?;
+        // In its holder's own care: one that belongs to an organisation is not enrolled by another.
+        let alice = world.enrolled_with(ALICE, PIN, &["--puk", "default"])?;
         world.server.must(&["user", "disable", ALICE])?;
         sign_in_refused(&alice, PIN, "LY-1306")?;
         world.server.must(&["user", "enable", ALICE])?;
@@ -306,6 +307,7 @@ fn a_card_that_is_out_of_force_is_told_with_the_reason() {
         signs_in(&world.server, &alice)?;
         world.server.must(&["card", "lost", ALICE])?;
         sign_in_refused(&alice, PIN, "LY-1302")?;
+        world.server.must(&["card", "found", ALICE])?;
         enrol_again(world, &alice, &[])?;
         signs_in(&world.server, &alice)?;
 
