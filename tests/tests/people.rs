@@ -7,6 +7,7 @@ use lanyard_tests::person::{CardPath, Person, Watch};
 use lanyard_tests::picture::{SECRET_COMMENT, jpeg};
 use lanyard_tests::process::eventually;
 use lanyard_tests::sipe::{EVENT_LIMIT, Sipe, in_a_sipe_world};
+use lanyard_tests::terminal::Terminal;
 use lanyard_tests::world::{World, in_a_world};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -157,6 +158,32 @@ fn people_are_found_shown_and_added() {
         assert!(!kept("/photos/"));
         Ok(())
     });
+}
+
+#[test]
+fn the_terminal_finds_somebody_adds_them_by_number_and_shows_their_card() {
+    in_a_world(
+        "the_terminal_finds_somebody_adds_them_by_number_and_shows_their_card",
+        |world| {
+            colleagues(world)?;
+            let alice = world.enrolled(ALICE, ALICE_PIN)?;
+            alice.sign_in(ALICE_PIN)?;
+            let window = Terminal::open(&alice, &["open"])?;
+            window.wait_for("Signed in")?;
+            window.enter("/find müll")?;
+            window.wait_for("2  Zoë Müller")?;
+            window.enter("/add 2")?;
+            eventually("Zoë is a contact", LIMIT, || {
+                let card = alice.json(&["whois", ZOE]).ok()?;
+                (card["contact"] == true).then_some(())
+            })?;
+            window.enter("/who zoe")?;
+            window.wait_for("Phone    +49 30 1234-56")?;
+            window.enter("/find nobody-of-this-name")?;
+            window.wait_for("Nobody was found.")?;
+            Ok(())
+        },
+    );
 }
 
 /// Waits for a card of somebody that says this.

@@ -5,6 +5,7 @@
 
 mod args;
 mod output;
+mod people;
 mod secrets;
 mod terminal;
 mod verbs;

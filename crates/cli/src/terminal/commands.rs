@@ -122,12 +122,9 @@ pub const COMMANDS: [(&str, &str); 22] = [
     ),
     (
         "/to WHO",
-        "talk to WHO, or in conversation #1, #2…: what you type goes there from now on",
+        "talk to WHO, or in conversation #1: what you type goes there from now on",
     ),
-    (
-        "/invite WHO",
-        "bring WHO into the conversation; from two people on it becomes one of several",
-    ),
+    ("/invite WHO", "bring WHO into the conversation"),
     ("/members", "show who is in the conversation"),
     ("/leave", "leave the conversation of several people"),
     ("/conversations", "show the conversations of several people"),
@@ -145,15 +142,15 @@ pub const COMMANDS: [(&str, &str); 22] = [
     ("/groups", "show the groups of the contact list"),
     (
         "/group …",
-        "add NAME, rename NAME NEW, delete NAME, put WHO NAME, take WHO NAME, move WHO NAME",
+        "add NAME, rename NAME NEW, delete NAME; put, take or move WHO NAME",
     ),
     (
         "/level WHO LEVEL",
-        "what WHO may see of you: personal, team, colleague, public, blocked, or reset",
+        "what WHO may see: personal, team, colleague, public, blocked, or reset",
     ),
     (
         "/block WHO",
-        "WHO sees you off line and cannot write to you; /unblock WHO takes it back",
+        "WHO sees you off line and cannot write to you; /unblock WHO",
     ),
     (
         "/status STATUS",

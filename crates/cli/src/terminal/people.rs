@@ -5,20 +5,20 @@ use lanyard_client::SignInAddress;
 use lanyard_client::agent::protocol::ReplyBody;
 
 use super::session::Terminal;
-use crate::output;
+use crate::people;
 
 impl Terminal {
     /// Shows people and cards that were asked for.
     pub(super) fn people_replied(&mut self, body: &ReplyBody) {
         if let Some(people) = &body.people {
             let more = body.more == Some(true);
-            for line in output::people_lines(people, more, self.screen.style) {
+            for line in people::people_lines(people, more, self.screen.style) {
                 self.screen.line(&line);
             }
             self.found = people.iter().map(|one| one.address.clone()).collect();
         }
         if let Some(person) = &body.person {
-            for line in output::person_lines(person, self.screen.style) {
+            for line in people::person_lines(person, self.screen.style) {
                 self.screen.line(&line);
             }
         }

@@ -3,8 +3,8 @@
 
 pub mod agent;
 mod card;
-mod contacts;
 mod card_life;
+mod contacts;
 mod enrol;
 pub mod groups;
 mod people;

@@ -11,6 +11,7 @@ use lanyard_client::{Fault, Problem, SignInAddress};
 
 use super::Context;
 use crate::output::{self, Style};
+use crate::people;
 
 /// `lanyard find`.
 pub fn find(
@@ -29,7 +30,7 @@ pub fn find(
         output::json(&people);
         return Ok(());
     }
-    for line in output::people_lines(&people, body.more == Some(true), Style::of_stdout()) {
+    for line in people::people_lines(&people, body.more == Some(true), Style::of_stdout()) {
         output::line(&line);
     }
     match people.as_slice() {
@@ -67,7 +68,7 @@ pub fn whois(
     if json {
         output::json(&person);
     } else {
-        for line in output::person_lines(&person, Style::of_stdout()) {
+        for line in people::person_lines(&person, Style::of_stdout()) {
             output::line(&line);
         }
     }
