@@ -73,3 +73,31 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn the_other_side_is_told_at_the_beginning_now_and_then_and_at_the_end() {
+        let mut typing = Typing::default();
+        let bob = PersonUri::parse("bob@contoso.test").unwrap();
+        let begun = Instant::now();
+        let mut told = |secs: u64, on: bool| {
+            let now = Now {
+                at: begun + Duration::from_secs(secs),
+                wall: OffsetDateTime::UNIX_EPOCH,
+            };
+            typing.is_due(now, &bob, on)
+        };
+        assert!(!told(0, false), "nobody was told of a beginning");
+        assert!(told(0, true));
+        assert!(!told(TYPING_TOLD_SECS - 1, true));
+        assert!(told(TYPING_TOLD_SECS, true));
+        assert!(told(TYPING_TOLD_SECS, false));
+        assert!(!told(TYPING_TOLD_SECS, false));
+        assert!(told(TYPING_TOLD_SECS, true));
+    }
+}
