@@ -52,12 +52,8 @@ fn on_a_copy_of_this_computer(folder: &Path) -> Result<()> {
     }
     // No service manager, no other reader's sockets, nobody's cards.
     for place in ["/run/systemd", "/run/lanyard", "/root"] {
-        let made = std::fs::create_dir(place).is_ok();
+        let _ = std::fs::create_dir(place);
         must("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", place])?;
-        if made {
-            // The folder itself is the computer's: an empty one is all that stays of it.
-            continue;
-        }
     }
     Ok(())
 }
@@ -364,7 +360,7 @@ fn the_service_units_are_what_systemd_understands() {
         .collect();
     assert!(faults.is_empty(), "{faults:?}");
     let output = Command::new("systemd-analyze")
-        .args(["security", "--offline=yes", "--threshold=40"])
+        .args(["security", "--offline=yes", "--threshold=25"])
         .arg(&units[0])
         .output()
         .expect("systemd-analyze");

@@ -58,6 +58,7 @@ const JUDGES: &[&str] = &[
     "imagemagick",
     "git",
     "gnutls-bin",
+    "systemd",
     "swtpm",
     "swtpm-tools",
     "tpm2-tools",

@@ -42,7 +42,8 @@ struct Arguments {
         long,
         value_name = "READER",
         default_value = "auto",
-        env = "LANYARD_CARDD_READER"
+        env = "LANYARD_CARDD_READER",
+        hide_env_values = true
     )]
     reader: ReaderChoice,
 
