@@ -154,6 +154,38 @@ fn without_a_tpm_a_card_is_refused_unless_the_file_is_accepted() {
 }
 
 #[test]
+fn a_chip_that_is_switched_off_is_told_and_its_card_comes_back_with_it() {
+    in_a_world(
+        "a_chip_that_is_switched_off_is_told_and_its_card_comes_back_with_it",
+        |world| {
+            let (alice, mut chip) = computer_with_tpm(world)?;
+            alice.configure(&world.server, CardPath::Socket, true)?;
+            alice.create_card("card", &[])?;
+            alice.enrol(&world.server.enrol_code(ALICE)?, PIN)?;
+            alice.sign_in(PIN)?;
+            alice.must(&["sign-out"], &[])?;
+            // The chip goes while its card is served: no try is spent.
+            chip.kill();
+            alice.must_fail(&["sign-in", ALICE], &[("--pin-fd", PIN)])?;
+            // It is away when the daemon starts: told in words.
+            world.daemons.clear();
+            let daemon = alice.start_cardd(None)?;
+            let error = alice.must_fail(
+                &["card", "change-pin"],
+                &[("--pin-fd", PIN), ("--new-pin-fd", "618203")],
+            )?;
+            ensure!(error.contains("LY-1255"), "{error}");
+            chip.power_on();
+            world.wait_for_cards(&alice, 1)?;
+            alice.sign_in(PIN)?;
+            world.must_be_signed_in(&alice)?;
+            drop(daemon);
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn ten_cards_are_made_with_their_own_policy_and_the_eleventh_is_refused() {
     in_a_world(
         "ten_cards_are_made_with_their_own_policy_and_the_eleventh_is_refused",

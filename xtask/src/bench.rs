@@ -28,6 +28,11 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     ]);
     build.args(["-p", "lanyard-cli", "-p", "lanyard-cardd"]);
     step("build (release)", &mut build)?;
+    // Signatures of virtual cards beside the chip's bare command; needs swtpm.
+    let mut signatures = cargo();
+    signatures.args(["run", "--release", "--locked", "-p", "lanyard-virtual-card"]);
+    signatures.args(["--example", "signatures"]);
+    step("signatures", &mut signatures)?;
     let bin = root().join("target/release");
     let folder = root().join("target/bench");
     let _ = std::fs::remove_dir_all(&folder);
