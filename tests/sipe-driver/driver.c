@@ -529,6 +529,13 @@ static void command_buddies(void)
 	event("buddies-end", NULL);
 }
 
+/* What libpurple's own watch over the keyboard does when nobody has touched it for a while. */
+static void command_idle(gboolean idle, time_t since)
+{
+	purple_presence_set_idle(purple_account_get_presence(account), idle, since);
+	purple_savedstatus_set_idleaway(idle);
+}
+
 static void obey(char **words)
 {
 	const char *verb = words[0];
@@ -557,9 +564,9 @@ static void obey(char **words)
 	else if (!strcmp(verb, "status") && one)
 		purple_account_set_status(account, one, TRUE, NULL);
 	else if (!strcmp(verb, "idle") && one)
-		purple_presence_set_idle(purple_account_get_presence(account), TRUE, time(NULL) - atoi(one));
+		command_idle(TRUE, time(NULL) - atoi(one));
 	else if (!strcmp(verb, "awake"))
-		purple_presence_set_idle(purple_account_get_presence(account), FALSE, 0);
+		command_idle(FALSE, 0);
 	else if (!strcmp(verb, "persist"))
 		persistent = TRUE;
 	else if (!strcmp(verb, "add") && two)

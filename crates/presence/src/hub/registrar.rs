@@ -431,12 +431,14 @@ fn read_wish(message: &Message, envelope: &Envelope<'_>, usual_secs: u32) -> Res
     if contact.params.get("+sip.instance").is_some() && contact.instance() != Some(instance) {
         return Err(Refusal::InstanceMismatch);
     }
-    let expires_secs = wished_expires(message).unwrap_or(usual_secs);
-    if expires_secs < limits::REGISTER_EXPIRES_SECS_MIN {
+    let wished = wished_expires(message);
+    if wished.is_some_and(|secs| secs < limits::REGISTER_EXPIRES_SECS_MIN) {
         return Err(Refusal::TooBrief {
             min_secs: limits::REGISTER_EXPIRES_SECS_MIN,
         });
     }
+    // Whoever runs the server may want it briefer than clients may.
+    let expires_secs = wished.unwrap_or(usual_secs);
     Ok(Wish {
         epid: epid.to_owned(),
         instance,

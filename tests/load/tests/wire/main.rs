@@ -11,6 +11,7 @@ mod clocks;
 mod crash;
 mod crowds;
 mod documents;
+mod epochs;
 mod floods;
 mod passwords;
 mod registration;

@@ -27,7 +27,7 @@ const MEX: &str = "/WebTicket/WebTicketService.svc/mex";
 const PORT: &str = "/WebTicket/WebTicketService.svc/WinNegotiate";
 
 /// Erin may use a password.
-fn erin(d: &Deployment) -> Result<()> {
+pub fn erin(d: &Deployment) -> Result<()> {
     allow_passwords(&d.server)?;
     add_password_user(&d.server, ERIN, "Erin", PASSWORD)
 }
@@ -39,7 +39,7 @@ async fn is_listed(d: &Deployment, query: &str) -> Result<bool> {
     Ok(WebTicketMex::parse(&mex.body)?.win_negotiate.is_some())
 }
 
-fn basic(name: &str, password: &str) -> String {
+pub fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
 }
 
@@ -54,7 +54,7 @@ fn wanted(endpoint: &str, claimed: Option<&str>, entropy: &Entropy) -> Result<Ti
 }
 
 /// Asks for a ticket, with these credentials or none.
-async fn ask(
+pub async fn ask(
     d: &Deployment,
     claimed: Option<&str>,
     credentials: Option<&str>,
@@ -69,16 +69,27 @@ async fn ask(
     Ok((answer, entropy))
 }
 
-async fn try_password(d: &Deployment, name: &str, password: &str) -> Result<Answer> {
+pub async fn try_password(d: &Deployment, name: &str, password: &str) -> Result<Answer> {
     let credentials = basic(name, password);
     Ok(ask(d, Some(name), Some(&credentials)).await?.0)
 }
 
-/// The whole way from the password to a chat certificate.
-async fn chat_certificate(d: &Deployment, address: &str, password: &str) -> Result<Credential> {
+/// A ticket for certificate provisioning that a password has earned.
+pub async fn ticket(d: &Deployment, address: &str, password: &str) -> Result<WebTicket> {
     let credentials = basic(address, password);
     let (answer, entropy) = ask(d, Some(address), Some(&credentials)).await?;
-    let ticket = WebTicket::from_response(&answer.expect(200)?.body, Some(&entropy))?;
+    Ok(WebTicket::from_response(
+        &answer.expect(200)?.body,
+        Some(&entropy),
+    )?)
+}
+
+/// What the ticket service of certificates answers to a ticket, and the key that was asked for.
+pub async fn show(
+    d: &Deployment,
+    address: &str,
+    ticket: &WebTicket,
+) -> Result<(Answer, SoftwareKey)> {
     let mut web = Web::connect(&d.net).await?;
     let endpoint = web.provisioning().await?;
     let key = SoftwareKey::generate()?;
@@ -88,16 +99,22 @@ async fn chat_certificate(d: &Deployment, address: &str, password: &str) -> Resu
         csr_der: request(address, &key)?,
     };
     let timestamp = ProofTimestamp::fresh(OffsetDateTime::now_utc());
-    let body = wanted.to_xml(&endpoint, Uuid::new_v4(), &ticket, &timestamp)?;
-    let answer = web.publish(&body).await?.expect(200)?;
+    let body = wanted.to_xml(&endpoint, Uuid::new_v4(), ticket, &timestamp)?;
+    Ok((web.publish(&body).await?, key))
+}
+
+/// The whole way from the password to a chat certificate.
+pub async fn chat_certificate(d: &Deployment, address: &str, password: &str) -> Result<Credential> {
+    let ticket = ticket(d, address, password).await?;
+    let (answer, key) = show(d, address, &ticket).await?;
     Ok(Credential {
-        chain: vec![CertResponse::parse(&answer.body)?.into()],
+        chain: vec![CertResponse::parse(&answer.expect(200)?.body)?.into()],
         key,
     })
 }
 
 /// Somebody with a chat certificate and no card.
-fn person(address: &str) -> Result<Person> {
+pub fn person(address: &str) -> Result<Person> {
     let nothing = Credential {
         chain: Vec::new(),
         key: SoftwareKey::generate()?,
@@ -105,7 +122,7 @@ fn person(address: &str) -> Result<Person> {
     Person::with(address, nothing)
 }
 
-fn must_say(what: &str, answer: &Answer, status: u16, words: &[&str]) -> Result<()> {
+pub fn must_say(what: &str, answer: &Answer, status: u16, words: &[&str]) -> Result<()> {
     let header = answer.header("x-ms-diagnostics").unwrap_or_default();
     let told = words
         .iter()
