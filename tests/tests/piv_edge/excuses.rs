@@ -63,19 +63,21 @@ impl Exchange<'_> {
     }
 }
 
+impl Exchange<'_> {
+    /// Whether both cards refused, without counting: which check comes first, that of the form or
+    /// that of the right, the standard does not lay down, and neither card has changed.
+    pub fn both_refused(&self) -> bool {
+        let counted = |status: u16| status >> 8 == 0x63;
+        let (ours, theirs) = self.classes();
+        ours != Class::Done && theirs != Class::Done && !counted(self.ours) && !counted(self.theirs)
+    }
+}
+
 /// A reason, and which exchanges it explains.
 pub type Excuse = (&'static str, fn(&Exchange<'_>) -> bool);
 
 /// All of them; the first that fits counts.
 pub const EXCUSES: &[Excuse] = &[
-    (
-        "the form or the right first: the standard does not lay down the order of checks",
-        |it| {
-            let counted = |status: u16| matches!(status, 0x6300..=0x63FF | 0x6983);
-            let (ours, theirs) = it.classes();
-            ours != Class::Done && theirs != Class::Done && !counted(it.ours) && !counted(it.theirs)
-        },
-    ),
     (
         "a class that is none: theirs looks at the bit for chaining alone",
         |it| matches!(it.ours, 0x6E00 | 0x6882),

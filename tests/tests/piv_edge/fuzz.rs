@@ -17,7 +17,7 @@ use crate::rows::{self, Step};
 use crate::wire::{bytes, hex, split};
 
 /// Commands of an ordinary run.
-const COMMANDS: u32 = 6_000;
+const COMMANDS: u32 = 4_000;
 const SEED: u64 = 20_261_122;
 /// Commands between two resets, at most.
 const STREAM_COMMANDS_MAX: u64 = 12;
@@ -177,7 +177,8 @@ impl Pair {
                 exchange.ours,
                 exchange.theirs
             ));
-            if Class::of(exchange.ours) != Class::of(exchange.theirs) {
+            let same = Class::of(exchange.ours) == Class::of(exchange.theirs);
+            if !same && !exchange.both_refused() {
                 let excuse = EXCUSES.iter().find(|(_, fits)| fits(&exchange));
                 return Ok(match excuse {
                     Some((why, _)) => Ended::Excused(why),
