@@ -229,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn a_character_device_gives_its_answer_in_one_piece_and_in_time() {
+        // A socket that keeps messages apart stands for the device.
+        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(ours));
+        let mut transport = CharacterTransport(file);
+        let thread = thread::spawn(move || {
+            let mut command = [0; 16];
+            assert_eq!(theirs.recv(&mut command).unwrap(), 4);
+            thread::sleep(Duration::from_millis(20));
+            theirs.send(b"pong").unwrap();
+            theirs
+        });
+        let got = transport.exchange(b"ping", Duration::from_secs(30));
+        assert_eq!(got.unwrap().as_slice(), b"pong");
+        let _theirs = thread.join().unwrap();
+        let got = transport.exchange(b"ping", Duration::from_millis(50));
+        assert!(matches!(got, Err(TpmError::TimedOut)));
+    }
+
+    #[test]
     fn a_chip_that_says_nothing_is_given_up() {
         let (mut transport, thread) = peer(vec![0x80]);
         let got = transport.exchange(b"ping", Duration::from_millis(100));

@@ -339,3 +339,69 @@ fn a_chip_that_dies_is_told_and_one_that_has_no_room_is_told_too() {
         Some(TpmError::Absent(_))
     ));
 }
+
+/// Changes one bit of the answers to one command.
+struct Bent {
+    device: Device,
+    code: u32,
+}
+
+struct BentLine {
+    inner: Box<dyn lanyard_tpm::Transport>,
+    code: u32,
+}
+
+impl Connect for Bent {
+    fn transport(&self) -> Result<Box<dyn lanyard_tpm::Transport>, TpmError> {
+        Ok(Box::new(BentLine {
+            inner: self.device.transport()?,
+            code: self.code,
+        }))
+    }
+}
+
+impl lanyard_tpm::Transport for BentLine {
+    fn exchange(
+        &mut self,
+        command: &[u8],
+        limit: std::time::Duration,
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, TpmError> {
+        let mut answer = self.inner.exchange(command, limit)?;
+        if command.get(6..10) == Some(&self.code.to_be_bytes()[..])
+            && let Some(byte) = answer.get_mut(16)
+        {
+            *byte ^= 1;
+        }
+        Ok(answer)
+    }
+}
+
+#[test]
+fn an_answer_that_was_changed_on_the_way_is_not_believed() {
+    let bench = bench();
+    for (code, what) in [(0x17B, "random numbers"), (0x15D, "a signature")] {
+        let bent = Bent {
+            device: bench.device.clone(),
+            code,
+        };
+        let mut tpm = bent.connect().unwrap();
+        let (parent, mut session) = begun(&mut tpm);
+        let refused = if code == 0x17B {
+            tpm.random(&mut [0; 16], Some(&mut session)).map(drop)
+        } else {
+            let template = Template::ecc(TpmEccCurve::NistP256, KeyUse::Sign, None);
+            let nothing = AuthValue::empty();
+            let blob = tpm
+                .create(&parent, &nothing, &[], &template, &mut session)
+                .unwrap();
+            let key = tpm.load(&parent, &blob).unwrap();
+            let session = Some(&mut session);
+            tpm.sign(&key, Auth::Nothing, session, TpmAlgId::Sha256, &[7; 32])
+                .map(drop)
+        };
+        assert!(
+            matches!(refused, Err(TpmError::Forged)),
+            "{what}: {refused:?}"
+        );
+    }
+}

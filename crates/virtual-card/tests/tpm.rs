@@ -4,6 +4,8 @@
 
 #[path = "tpm/attestation.rs"]
 mod attestation;
+#[path = "tpm/bus.rs"]
+mod bus;
 #[path = "tpm/desk.rs"]
 mod desk;
 #[path = "tpm/fallback.rs"]
