@@ -40,6 +40,8 @@ pub enum Make {
     Ours,
     /// Our own driver, with a PIN pad at each reader.
     OursWithPad,
+    /// Our own driver; each reader takes everybody's cards.
+    OursShared,
     /// vsmartcard's, on TCP ports.
     Vpcd,
 }
@@ -106,7 +108,7 @@ impl Pcscd {
         for reader in 0..readers {
             match make {
                 Make::Vpcd => vpcd_entry(&mut text, folder, reader)?,
-                Make::Ours | Make::OursWithPad => our_entry(&mut text, make, folder, reader)?,
+                _ => our_entry(&mut text, make, folder, reader)?,
             }
         }
         std::fs::write(conf.join("readers"), text)?;
@@ -246,7 +248,10 @@ fn vpcd_entry(text: &mut String, folder: &Path, reader: u16) -> Result<()> {
 
 fn our_entry(text: &mut String, make: Make, folder: &Path, reader: u16) -> Result<()> {
     let (driver, socket) = (our_driver()?, socket(folder, reader));
-    let uid = rustix::process::geteuid().as_raw();
+    let owner = match make {
+        Make::OursShared => "shared".to_owned(),
+        _ => format!("uid={}", rustix::process::geteuid().as_raw()),
+    };
     let pad = if make == Make::OursWithPad {
         ":pad"
     } else {
@@ -255,7 +260,7 @@ fn our_entry(text: &mut String, make: Make, folder: &Path, reader: u16) -> Resul
     writeln!(
         text,
         "FRIENDLYNAME \"Lanyard test {reader}\"\n\
-         DEVICENAME lanyard:{}:uid={uid}:slots={OUR_SLOTS}{pad}\nLIBPATH {}\n",
+         DEVICENAME lanyard:{}:{owner}:slots={OUR_SLOTS}{pad}\nLIBPATH {}\n",
         socket.display(),
         driver.display()
     )?;

@@ -33,6 +33,9 @@ pub enum CardFault {
     /// The card's socket belongs to another user of this computer.
     #[error("the card's socket belongs to another user")]
     ForeignSocket,
+    /// The card in a reader of our own driver is another user's of this computer.
+    #[error("the card is another user's")]
+    ForeignCard,
     /// Another card than the one that was chosen is in the reader now.
     #[error("another card is in the reader now")]
     OtherCard,

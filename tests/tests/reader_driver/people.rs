@@ -3,6 +3,7 @@
 
 use super::desk::{Desk, PATIENCE, Program};
 use anyhow::{Context as _, Result, ensure};
+use lanyard_card::{CardFault, PcscProvider, Provider as _};
 use lanyard_tests::namespace::in_own_namespace;
 use lanyard_tests::pcsc::Make;
 use lanyard_tests::process::{eventually, program};
@@ -33,26 +34,56 @@ fn open_up(path: &Path, base: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The daemon of somebody else who has one card.
+fn mallory(desk: &Desk, socket: &str) -> Result<super::desk::Owner> {
+    let base = desk.folder.path();
+    let mut mallory = desk.person("mallory", 1)?;
+    let copy = base.join("cardd");
+    std::fs::copy(program("lanyard-cardd"), &copy)?;
+    open_up(&base.join("mallory"), base)?;
+    for entry in walk(&base.join("mallory"))? {
+        chown(&entry, Some(NOBODY), Some(NOBODY))?;
+    }
+    let mut command = as_nobody(&copy);
+    command.args(["--foreground", "--reader", socket]);
+    mallory.run(&mut command)?;
+    Ok(mallory)
+}
+
+#[test]
+fn another_users_card_in_a_shared_reader_is_handed_no_pin_by_our_client() {
+    const NAME: &str =
+        "people::another_users_card_in_a_shared_reader_is_handed_no_pin_by_our_client";
+    in_own_namespace(NAME, || {
+        let desk = Desk::new(Make::OursShared, 1)?;
+        let socket = desk.pcscd.slot(0);
+        let other = Program::new()?;
+        let _mallory = mallory(&desk, &socket)?;
+        // Any program can use the card, which says nothing of its person.
+        ensure!(other.card(&desk.name(0, 0))?.tries_left()? == 3);
+        let mut alice = desk.person("alice", 1)?;
+        alice.start(&socket)?;
+        ensure!(other.card(&desk.name(0, 1))?.tries_left()? == 3);
+
+        let provider = PcscProvider::new();
+        let foreign = provider.connect(&desk.name(0, 0), PATIENCE).err();
+        ensure!(foreign == Some(CardFault::ForeignCard), "{foreign:?}");
+        let own = provider.connect(&desk.name(0, 1), PATIENCE);
+        ensure!(own.is_ok(), "{:?}", own.err());
+        Ok(())
+    });
+}
+
 #[test]
 fn another_users_daemon_does_not_become_the_card() {
     in_own_namespace(
         "people::another_users_daemon_does_not_become_the_card",
         || {
             let desk = Desk::new(Make::Ours, 1)?;
-            let base = desk.folder.path();
             let program_client = Program::new()?;
             program_client.goes(&desk.name(0, 0))?;
-            let mut mallory = desk.person("mallory", 1)?;
-            let copy = base.join("cardd");
-            std::fs::copy(program("lanyard-cardd"), &copy)?;
-            open_up(&base.join("mallory"), base)?;
-            for entry in walk(&base.join("mallory"))? {
-                chown(&entry, Some(NOBODY), Some(NOBODY))?;
-            }
             let socket = desk.pcscd.slot(0);
-            let mut command = as_nobody(&copy);
-            command.args(["--foreground", "--reader", &socket]);
-            mallory.run(&mut command)?;
+            let mallory = mallory(&desk, &socket)?;
             eventually("the daemon hears whose reader it is", PATIENCE, || {
                 let log = std::fs::read_to_string(mallory.log()).ok()?;
                 log.contains("the reader is for another user's cards")

@@ -20,6 +20,12 @@ use crate::fault::CardFault;
 /// How long a card that broke off is watched, to tell a removed one from a broken one. The service
 /// looks for cards every 400 ms.
 const REMOVAL_WATCH_MILLIS: u64 = 1_200;
+/// How the names of our own driver's readers begin.
+#[cfg(target_os = "linux")]
+const OUR_READERS: &[u8] = b"Lanyard";
+/// Asks a reader of ours whose card lies in the slot: four bytes, big-endian.
+#[cfg(target_os = "linux")]
+const CONTROL_OWNER: u32 = 0x4233_4C59;
 /// What the connection's thread is asked to do.
 enum Request {
     Begin,
@@ -188,6 +194,10 @@ fn serve(reader: &CStr, work: &Receiver<Request>, answers: &SyncSender<Answer>) 
             return;
         }
     };
+    if is_another_users(&card, reader) {
+        let _ = answers.send(Err(CardFault::ForeignCard));
+        return;
+    }
     if answers.send(Ok(Zeroizing::new(atr))).is_err() {
         return;
     }
@@ -223,6 +233,29 @@ fn serve(reader: &CStr, work: &Receiver<Request>, answers: &SyncSender<Answer>) 
     }
     // Every transaction has ended the way it should; a second reset would hit the next program.
     let _ = card.disconnect(Disposition::LeaveCard);
+}
+
+/// Whether the card is another user's. Readers of our own driver tell whose card lies in them: a
+/// reader that several people share could show a card that looks like this person's and is handed
+/// the PIN.
+#[cfg(target_os = "linux")]
+fn is_another_users(card: &Card, reader: &CStr) -> bool {
+    if !reader.to_bytes().starts_with(OUR_READERS) {
+        return false;
+    }
+    let mut buffer = [0; 4];
+    match card.control(CONTROL_OWNER.into(), &[], &mut buffer) {
+        Ok([a, b, c, d]) => {
+            u32::from_be_bytes([*a, *b, *c, *d]) != rustix::process::geteuid().as_raw()
+        }
+        // Another maker's reader of that name.
+        _ => false,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_another_users(_card: &Card, _reader: &CStr) -> bool {
+    false
 }
 
 /// Connects with T=1 where the card speaks it, else with T=0, and tells which.

@@ -31,6 +31,7 @@ fn plain(fault: CardFault) -> Fault {
         CardFault::CardMute => Fault::CardMute,
         CardFault::Removed | CardFault::OtherCard => Fault::CardRemoved,
         CardFault::Interrupted | CardFault::InUse | CardFault::ForeignSocket => Fault::CardInUse,
+        CardFault::ForeignCard => Fault::CardOfSomebodyElse,
         CardFault::PinBlocked => Fault::PinBlocked,
         CardFault::LastTry => Fault::LastTryUnconfirmed,
         CardFault::PinMustChange => Fault::PinMustChange,
