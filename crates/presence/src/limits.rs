@@ -106,5 +106,10 @@ pub const RESOURCES_PER_ANSWER_MAX: usize = 500;
 pub const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// Different lists of categories that watchers of this node may ask for; later ones get everything.
 pub const CATEGORY_FILTERS_MAX: usize = 64;
+/// Searches of the directory by one connection in [`SEARCHES_PERIOD`]; the address book of the web
+/// serves more.
+pub const SEARCHES_MAX: u32 = 60;
+/// See [`SEARCHES_MAX`].
+pub const SEARCHES_PERIOD: Duration = Duration::from_secs(60);
 /// People in the answer to one search of the directory.
 pub const SEARCH_RESULTS_MAX: usize = 100;

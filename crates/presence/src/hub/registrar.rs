@@ -170,6 +170,7 @@ impl Hub {
                 parked: VecDeque::new(),
                 ticket: 0,
                 missing: 0,
+                searches: (now.instant, 0),
             });
         let ends_at = after(
             now.instant,

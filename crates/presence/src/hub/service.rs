@@ -36,7 +36,7 @@ impl Hub {
         if is(message, content_type::SOAP)
             && let Ok(search) = SearchRequest::parse(message.body())
         {
-            self.search(connection, message, &search, fx);
+            self.search(now, connection, message, &search, fx)?;
             return Ok(());
         }
         let work = Work::Request {
@@ -166,24 +166,39 @@ impl Hub {
         self.submit(now, uri, plan, fx);
     }
 
+    /// The older way to look for people, for clients that do not know the address book of the web.
     fn search(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         message: &Message,
         search: &SearchRequest,
         fx: &mut Effects,
-    ) {
-        let found: Vec<_> = self
-            .people
-            .search(&search.text, search.limit.min(limits::SEARCH_RESULTS_MAX))
-            .into_iter()
-            .filter(|card| card.enabled)
-            .collect();
+    ) -> Result<(), Refusal> {
+        let open = self
+            .connections
+            .get_mut(&connection)
+            .ok_or(Refusal::NotRegistered)?;
+        // Everybody waits while the directory is looked through.
+        let (since, count) = &mut open.searches;
+        if now.instant.saturating_duration_since(*since) >= limits::SEARCHES_PERIOD {
+            (*since, *count) = (now.instant, 0);
+        }
+        *count = count.saturating_add(1);
+        if *count > limits::SEARCHES_MAX {
+            return Err(Refusal::Overload);
+        }
+        let limit = search.limit.min(limits::SEARCH_RESULTS_MAX);
+        let mut found = self.people.search(&search.text, limit.saturating_add(1));
+        found.retain(|card| card.enabled);
+        let more = found.len() > limit;
+        found.truncate(limit);
         let out = self.ok(message);
         fx.send(
             connection,
-            out.with_body(content_type::SOAP, crate::xml::search::write(&found)),
+            out.with_body(content_type::SOAP, crate::xml::search::write(&found, more)),
         );
+        Ok(())
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Connection {
     /// What the first of them waits for: a number for this wait, and how many rosters are missing.
     pub(super) ticket: u64,
     pub(super) missing: usize,
+    /// Searches of the directory since then.
+    pub(super) searches: (Instant, u32),
 }
 
 /// A registered endpoint.

@@ -75,15 +75,15 @@ impl SearchRequest {
     }
 }
 
-/// The answer.
+/// The answer; `more` says that there are more than these.
 #[must_use]
-pub fn write(people: &[PersonCard]) -> String {
+pub fn write(people: &[PersonCard], more: bool) -> String {
     let mut w = Writer::with_capacity(people.len().saturating_mul(256).saturating_add(512));
     w.start("SOAP-ENV:Envelope")
         .attr("xmlns:SOAP-ENV", ns::SOAP)
         .start("SOAP-ENV:Body");
     w.start("m:directorySearch").attr("xmlns:m", ns::WINRTC);
-    w.leaf("m:moreAvailable", "false")
+    w.leaf("m:moreAvailable", if more { "true" } else { "false" })
         .start("m:value")
         .attr("m:href", "#searchArray")
         .end()

@@ -7,7 +7,7 @@ use lanyard_presence::xml::service::{ContactFault, read_group_added};
 use lanyard_presence::{RosterError, RosterStore};
 use lanyard_sip::{Headers, Name};
 
-use crate::world::{World, set_contact, soap, text};
+use crate::world::{Client, World, set_contact, soap, text};
 
 const EVENT: &str = "vnd-microsoft-roaming-contacts";
 const M: &str = "xmlns:m=\"http://schemas.microsoft.com/winrtc/2002/11/sip\"";
@@ -277,4 +277,25 @@ fn the_directory_is_searched_over_the_same_wire() {
     insta::assert_snapshot!("search_answer", String::from_utf8_lossy(answer.body()));
     let found = lanyard_presence::xml::search::read(answer.body()).expect("answer");
     assert_eq!(found[0].title, "Engineer");
+    // One of several: the client is told that there are more.
+    let few = call.replace(">100<", ">1<").replace("\"bob\"", "\"l\"");
+    let answer = world.soap(&alice, &few);
+    assert!(
+        text(&answer).contains("<m:moreAvailable>true<"),
+        "{}",
+        text(&answer)
+    );
+    // Who looks for people without end waits for the rest of the minute; others do not.
+    let answers = |world: &mut World, who: &Client| {
+        let status = |_| world.soap(who, &call).status();
+        let all: Vec<_> = (0..lanyard_presence::limits::SEARCHES_MAX + 1)
+            .map(status)
+            .collect();
+        all.last().copied().flatten()
+    };
+    assert_eq!(answers(&mut world, &alice), Some(503));
+    let bob = world.sign_in("bob", "02020202");
+    assert_eq!(world.soap(&bob, &call).status(), Some(200));
+    world.pass(lanyard_presence::limits::SEARCHES_PERIOD);
+    assert_eq!(world.soap(&alice, &call).status(), Some(200));
 }

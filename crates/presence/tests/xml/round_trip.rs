@@ -161,7 +161,7 @@ proptest! {
     fn publications_read_back(
         uri in uri(),
         instance in any::<u32>(),
-        container in any::<u32>(),
+        container in 0..=lanyard_presence::limits::CONTAINER_ID_MAX,
         version in any::<u32>(),
         expires in proptest::option::of(any::<u32>()),
         text in words(),
