@@ -27,6 +27,23 @@ pub enum TokenKey {
     Rsa,
 }
 
+/// A certificate of an authority that nobody knows.
+#[derive(Debug, Clone, Copy)]
+pub struct Foreign<'a> {
+    /// Its number on the token, in hexadecimal digits.
+    pub id: &'a str,
+    /// Whose name stands in it.
+    pub holder: &'a str,
+    /// The sign-in address.
+    pub address: &'a str,
+    /// The curve of its key.
+    pub curve: &'a str,
+    /// When it was made, in `faketime`'s words; it holds for thirty days.
+    pub made: &'a str,
+    /// It is meant for signing in.
+    pub for_sign_in: bool,
+}
+
 /// A person's SoftHSM: a folder of tokens.
 #[derive(Debug)]
 pub struct SoftHsm {
@@ -58,68 +75,82 @@ impl SoftHsm {
     /// # Errors
     /// A step failed.
     pub fn enrol(&self, server: &Server, address: &str, label: &str, key: TokenKey) -> Result<()> {
-        let init = [
-            "--init-token",
-            "--free",
-            "--label",
-            label,
-            "--so-pin",
-            "12345678",
-        ];
-        self.run(
-            "softhsm2-util",
-            &[&init[..], &["--pin", TOKEN_PIN]].concat(),
-        )?;
-        let kind: &[&str] = match key {
-            TokenKey::Ec => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
-            TokenKey::Rsa => &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+        self.init(label)?;
+        let kind = match key {
+            TokenKey::Ec => "EC -pkeyopt ec_paramgen_curve:P-256",
+            TokenKey::Rsa => "RSA -pkeyopt rsa_keygen_bits:2048",
         };
-        self.run("openssl", &[&["genpkey", "-out", "key.pem"], kind].concat())?;
-        let request = [
-            "req", "-new", "-key", "key.pem", "-subj", "/CN=x", "-outform", "DER",
-        ];
         self.run(
-            "openssl",
-            &[&request[..], &["-out", "request.der"]].concat(),
+            &format!("openssl genpkey -out key.pem -algorithm {kind}"),
+            &[],
+        )?;
+        self.run(
+            "openssl req -new -key key.pem -subj /CN=x -outform DER -out request.der",
+            &[],
         )?;
         let certificate = certify(server, address, &self.folder)?;
         std::fs::write(self.folder.join("certificate.pem"), certificate)?;
-        let der = [
-            "-in",
-            "certificate.pem",
-            "-outform",
-            "DER",
-            "-out",
-            "certificate.der",
-        ];
-        self.run("openssl", &[&["x509"], &der[..]].concat())?;
-        let import = [
-            "--import", "key.pem", "--token", label, "--label", "key", "--id", "01",
-        ];
         self.run(
-            "softhsm2-util",
-            &[&import[..], &["--pin", TOKEN_PIN]].concat(),
+            "openssl x509 -in certificate.pem -outform DER -out certificate.der",
+            &[],
         )?;
-        let write = [
-            "--module",
-            SOFTHSM,
-            "--token-label",
-            label,
-            "--login",
-            "--pin",
-            TOKEN_PIN,
-        ];
-        let what = [
-            "--write-object",
-            "certificate.der",
-            "--type",
-            "cert",
-            "--id",
-            "01",
-        ];
-        self.run("pkcs11-tool", &[&write[..], &what[..]].concat())?;
+        let import = "softhsm2-util --import key.pem --label key --id 01";
+        self.run(import, &["--token", label, "--pin", TOKEN_PIN])?;
+        self.write(label, "certificate.der", "01")?;
         std::fs::remove_file(self.folder.join("key.pem"))?;
         Ok(())
+    }
+
+    /// A token with nothing on it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn init(&self, label: &str) -> Result<()> {
+        let init = "softhsm2-util --init-token --free --so-pin 12345678";
+        self.run(init, &["--label", label, "--pin", TOKEN_PIN])
+    }
+
+    /// Writes a certificate of an authority that nobody knows, without its key.
+    ///
+    /// # Errors
+    /// A step failed.
+    pub fn write_foreign(&self, label: &str, foreign: &Foreign<'_>) -> Result<()> {
+        let curve = foreign.curve;
+        let key = "openssl genpkey -algorithm EC -out foreign.key -pkeyopt";
+        self.run(key, &[&format!("ec_paramgen_curve:{curve}")])?;
+        if !self.folder.join("ca.pem").exists() {
+            let ca =
+                "openssl req -x509 -newkey rsa:2048 -nodes -days 9999 -keyout ca.key -out ca.pem";
+            self.run(ca, &["-subj", "/CN=Fabrikam CA"])?;
+        }
+        let request = "openssl req -new -key foreign.key -out foreign.csr -subj";
+        self.run(request, &[&format!("/CN={}", foreign.holder)])?;
+        let mut extensions = format!("subjectAltName=URI:sip:{}\n", foreign.address);
+        if foreign.for_sign_in {
+            extensions.push_str("extendedKeyUsage=1.3.6.1.5.5.7.3.2,1.3.6.1.4.1.311.20.2.2\n");
+        }
+        std::fs::write(self.folder.join("extensions"), extensions)?;
+        let sign = "openssl x509 -req -in foreign.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+                    -days 30 -extfile extensions -outform DER -out foreign.der";
+        let words: Vec<&str> = sign.split_whitespace().collect();
+        self.run("faketime -f", &[&[foreign.made], &words[..]].concat())?;
+        self.write(label, "foreign.der", foreign.id)
+    }
+
+    /// Writes the certificate of that authority itself.
+    ///
+    /// # Errors
+    /// There is none yet.
+    pub fn write_authority(&self, label: &str, id: &str) -> Result<()> {
+        self.run("openssl x509 -in ca.pem -outform DER -out ca.der", &[])?;
+        self.write(label, "ca.der", id)
+    }
+
+    fn write(&self, label: &str, file: &str, id: &str) -> Result<()> {
+        let write = format!(
+            "pkcs11-tool --module {SOFTHSM} --login --write-object {file} --type cert --id {id}"
+        );
+        self.run(&write, &["--token-label", label, "--pin", TOKEN_PIN])
     }
 
     /// Takes a token away.
@@ -127,15 +158,17 @@ impl SoftHsm {
     /// # Errors
     /// There is none of that name.
     pub fn remove(&self, label: &str) -> Result<()> {
-        self.run("softhsm2-util", &["--delete-token", "--token", label])
+        self.run("softhsm2-util --delete-token --token", &[label])
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.folder);
+    /// Runs a program: its words, and arguments that may hold spaces.
+    fn run(&self, line: &str, more: &[&str]) -> Result<()> {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(words.next().context("no program")?);
+        command.args(words).args(more).current_dir(&self.folder);
         command.env("SOFTHSM2_CONF", &self.conf);
         let output = run_limited(&mut command, "", LIMIT)?;
-        succeeded(&format!("{program} {arguments:?}"), &output)
+        succeeded(line, &output)
     }
 }
 

@@ -7,7 +7,8 @@ use lanyard_tests::person::Person;
 use lanyard_tests::process::run_limited;
 use lanyard_tests::server::succeeded;
 use lanyard_tests::standin::StandIn;
-use lanyard_tests::token::{OPENSC, SOFTHSM, SoftHsm, TOKEN_PIN, TokenKey};
+use lanyard_tests::terminal::Terminal;
+use lanyard_tests::token::{Foreign, OPENSC, SOFTHSM, SoftHsm, TOKEN_PIN, TokenKey};
 use lanyard_tests::world::in_a_world;
 use std::path::Path;
 use std::process::Command;
@@ -76,6 +77,17 @@ fn cards_that_are_no_piv_cards_sign_in_through_their_module() {
         if !error.contains("LY-1238") || !error.contains("Second token") {
             bail!("the choice is not asked for: {error}");
         }
+        let window = Terminal::open(&alice, &["sign-in", ALICE])?;
+        let screen = window.wait_for("Number of the card:")?;
+        if !screen.contains("1. ") || !screen.contains("2. ") {
+            bail!("two cards are not shown:\n{screen}");
+        }
+        window.enter("7")?;
+        window.enter("2")?;
+        window.wait_for("PIN of Alice Almeida (First token)")?;
+        window.press("C-c")?;
+        window.wait_for("[exit ")?;
+        alice.run(&["exit"], &[])?;
         let second = ["sign-in", ALICE, "--card", "Second token"];
         alice.must(&second, &pin(TOKEN_PIN))?;
         world.must_be_signed_in(&alice)?;
@@ -93,6 +105,100 @@ fn cards_that_are_no_piv_cards_sign_in_through_their_module() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn of_every_card_it_is_told_why_it_is_left_out() {
+    let name = "of_every_card_it_is_told_why_it_is_left_out";
+    in_a_world(name, |world| {
+        world.add_user(ALICE, &[])?;
+        let mut alice = world.computer("alice", ALICE)?;
+        let hsm = SoftHsm::new(&mut alice)?;
+        hsm.init("Many")?;
+        let usual = Foreign {
+            id: "01",
+            holder: "Fits",
+            address: ALICE,
+            curve: "P-256",
+            made: "-1d",
+            for_sign_in: true,
+        };
+        let other = |id, holder| Foreign {
+            id,
+            holder,
+            ..usual
+        };
+        let mut certificates = [
+            (usual, None),
+            (other("02", "Expired"), Some("LY-1211")),
+            (other("03", "Early"), Some("LY-1212")),
+            (other("04", "Bob"), Some("LY-1210")),
+            (other("05", "Web"), Some("LY-1304")),
+            (other("06", "Odd"), Some("LY-1279")),
+        ];
+        for (certificate, _) in &mut certificates {
+            match certificate.holder {
+                "Expired" => certificate.made = "-99d",
+                "Early" => certificate.made = "+99d",
+                "Bob" => certificate.address = "bob@contoso.test",
+                "Web" => certificate.for_sign_in = false,
+                "Odd" => certificate.curve = "P-521",
+                _ => {}
+            }
+            hsm.write_foreign("Many", certificate)?;
+        }
+        // An authority's own is nobody's card.
+        hsm.write_authority("Many", "07")?;
+        use_modules(&alice, &[SOFTHSM])?;
+        let mut expected: Vec<_> = certificates
+            .iter()
+            .map(|(one, code)| (one.holder.to_owned(), code.map(str::to_owned)))
+            .collect();
+        expected.sort();
+        let found = told(&alice)?;
+        if found != expected {
+            bail!("told {found:?}, expected {expected:?}");
+        }
+        // The one that fits has no key on the token, which shows only behind the PIN.
+        let error = alice.must_fail(&["sign-in", ALICE], &[("--pin-fd", TOKEN_PIN)])?;
+        if !error.contains("LY-1278") {
+            bail!("the missing key is not told: {error}");
+        }
+        // Where the organisation names its authorities, cards of others are left out, and the error
+        // of the sign-in says of every card why.
+        let file = alice.root.join("config/lanyard/client.toml");
+        let text = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, format!("card_issuers = [\"Contoso CA\"]\n{text}"))?;
+        alice.run(&["exit"], &[])?;
+        let fits = told(&alice)?
+            .into_iter()
+            .find(|(holder, _)| holder == "Fits");
+        if fits != Some(("Fits".into(), Some("LY-1280".into()))) {
+            bail!("a foreign card is not left out: {fits:?}");
+        }
+        let error = alice.must_fail(&["sign-in", ALICE], &[("--pin-fd", TOKEN_PIN)])?;
+        for word in ["Bob", "Fabrikam CA", "not meant for sign-in"] {
+            if !error.contains(word) {
+                bail!("{word:?} is not told: {error}");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// What is told of each card: its holder, and the code of the reason why it is left out.
+fn told(alice: &Person) -> Result<Vec<(String, Option<String>)>> {
+    let listed = alice.json(&["card", "list", "--why", "--for", ALICE])?;
+    let readers = listed["readers"].as_array().context("no readers")?;
+    let one = |reader: &serde_json::Value| {
+        let card = &reader["card"];
+        let holder = card["certificate"]["holder"].as_str()?.to_owned();
+        let code = card["sign_in"]["left_out"]["code"].as_str();
+        Some((holder, code.map(str::to_owned)))
+    };
+    let mut found: Vec<_> = readers.iter().filter_map(one).collect();
+    found.sort();
+    Ok(found)
 }
 
 /// A module in C that does this when it is asked for its functions.

@@ -44,6 +44,7 @@ mod signer;
 mod socket;
 #[cfg(test)]
 mod testing;
+mod vouch;
 
 #[cfg(feature = "pcsc")]
 pub use self::pcsc::PcscProvider;
@@ -69,6 +70,7 @@ pub use scheme::{Scheme, SchemeError};
 pub use session::{CardSession, KeyPresence, LastTry, PinStatus};
 pub use signer::CardSigner;
 pub use socket::{SocketProvider, default_socket_directory};
+pub use vouch::CardAttestation;
 
 /// True when this build reaches cards through PC/SC.
 pub const HAS_PCSC: bool = cfg!(feature = "pcsc");

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::address::SignInAddress;
+use crate::attestation::{self, Evidence};
 use crate::card_life::{
     CardKeysBody, Care, Personalised, care_of, computer_name, find_service, personalise,
 };
@@ -82,6 +83,8 @@ struct RequestBody<'a> {
     card_authentication_csr: Option<String>,
     card: CardBody,
     pin_changed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attestation: Option<Evidence>,
 }
 
 #[derive(Serialize)]
@@ -196,6 +199,17 @@ pub fn enrol(
     tell("Making new keys on the card…");
     let sign_in = request(&mut session, Slot::Authentication, &order.address)?;
     let presence = request(&mut session, Slot::CardAuthentication, &order.address).ok();
+    let proving = attestation::gather(
+        &net,
+        &service,
+        &mut session,
+        Slot::Authentication,
+        &sign_in.csr,
+    );
+    let evidence = runtime.block_on(proving)?;
+    if evidence.is_some() {
+        tell("Proving where the key lives…");
+    }
     tell("Asking for the certificate…");
     let body = RequestBody {
         code: order.code.trim(),
@@ -209,6 +223,7 @@ pub fn enrol(
             ..facts
         },
         pin_changed: true,
+        attestation: evidence,
     };
     let answer = runtime.block_on(submit(&net, &service, &body))?;
     tell("Writing the certificate to the card…");
@@ -284,7 +299,10 @@ fn authenticate(
         None => {
             let mut keys = known.clone();
             keys.extend(stored_admin_key(card.places(), card.facts()));
-            keys.push(ManagementKey::blank_card());
+            // What a blank card of this make has; one key is tried and not a list of guesses.
+            let factory = card.facts().summary.make.make.factory_management_key();
+            let factory = factory.and_then(|key| ManagementKey::new(key).ok());
+            keys.push(factory.unwrap_or_else(ManagementKey::blank_card));
             keys
         }
     };

@@ -290,11 +290,15 @@ fn status(context: &Context, which: &Which, json: bool) -> Result<(), Problem> {
         which,
         Purpose::Any,
     )?;
-    let reader = chosen.facts().summary.reader.name.clone();
-    let found = listing(context, None)?
-        .readers
-        .into_iter()
-        .find(|one| one.reader == reader);
+    let facts = chosen.facts();
+    let serial = facts.certificate.as_ref().map(|one| one.serial.clone());
+    // A reader of a PKCS #11 module may hold several certificates.
+    let is_it = |one: &ReaderView| {
+        let certificate = one.card.as_ref().and_then(|card| card.certificate.as_ref());
+        one.reader == facts.summary.reader.name
+            && certificate.map(|one| one.serial.clone()) == serial
+    };
+    let found = listing(context, None)?.readers.into_iter().find(is_it);
     let view = found.ok_or_else(|| Problem::new(Fault::CardRemoved))?;
     if json {
         output::json(&view.card);
