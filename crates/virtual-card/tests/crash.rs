@@ -91,6 +91,7 @@ fn current_pin(card: &mut SealedCard) -> usize {
 }
 
 /// What the child does until it is killed: changes the PIN, makes keys, writes an object.
+#[expect(clippy::print_stdout, reason = "the parent waits for the word")]
 fn work(directory: &Path) -> ! {
     let mut card = open(directory);
     let mut current = current_pin(&mut card);

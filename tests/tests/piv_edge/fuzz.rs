@@ -61,6 +61,7 @@ enum Next {
 }
 
 /// Plays streams until the count or the time is over.
+#[expect(clippy::print_stdout, reason = "a test tells what it has seen")]
 pub fn run() -> Result<()> {
     let number = |name: &str| {
         env::var(name)
