@@ -27,7 +27,7 @@ use crate::auth::Auth;
 use crate::commands::{Blob, Hierarchy, Object};
 use crate::conversation::{Call, Tpm};
 use crate::error::TpmError;
-use crate::name::SHA256;
+use crate::name::{Name, SHA256};
 use crate::public::{Public, Template};
 use crate::session::{Session, SessionKind};
 use crate::wire::Writer;
@@ -206,4 +206,28 @@ pub fn activate_credential(
     tpm.flush(policy.handle())?;
     tpm.flush(endorsement.handle().value())?;
     Ok(secret)
+}
+
+/// `TPM2_MakeCredential`: what a verifier does with a chip of its own, or in software; here for tests
+/// of the other half.
+pub fn make_credential(
+    tpm: &mut Tpm,
+    endorsement_key: &Public,
+    attestation_key: &Name,
+    secret: &[u8],
+) -> Result<Credential, TpmError> {
+    let key = tpm.load_external(endorsement_key)?;
+    let parameters = Writer::new()
+        .sized(secret)
+        .sized(attestation_key.as_bytes());
+    let handles = [key.handle()];
+    let given = tpm.run(Call::new(TpmCc::MakeCredential, &handles, parameters))?;
+    let mut reader = given.reader();
+    let credential = Credential {
+        id_object: reader.sized()?.to_vec(),
+        encrypted_secret: reader.sized()?.to_vec(),
+    };
+    reader.end()?;
+    tpm.flush(key.handle().value())?;
+    Ok(credential)
 }

@@ -374,3 +374,86 @@ fn first_parameter(parameters: &mut [u8]) -> Result<&mut [u8], TpmError> {
     rest.get_mut(..usize::from(length))
         .ok_or(TpmError::Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A chip that is busy for so many commands, and was not started before that.
+    struct Busy {
+        left: usize,
+        code: u32,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Transport for Busy {
+        fn exchange(
+            &mut self,
+            command: &[u8],
+            _: Duration,
+        ) -> Result<Zeroizing<Vec<u8>>, TpmError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let startup = command.get(6..10) == Some(&[0, 0, 1, 0x44]);
+            let code = if self.left == 0 || startup {
+                0
+            } else {
+                self.code
+            };
+            self.left = self.left.saturating_sub(1);
+            Writer::new().u16(NO_SESSIONS).u32(10).u32(code).finish()
+        }
+    }
+
+    fn ask(left: usize, code: u32) -> (Result<(), TpmError>, usize) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let chip = Busy {
+            left,
+            code,
+            asked: Arc::clone(&asked),
+        };
+        let mut tpm = Tpm::new(Box::new(chip));
+        let call = Call::new(TpmCc::SelfTest, &[], Writer::new());
+        let result = tpm.run(call).map(drop);
+        drop(tpm);
+        (result, asked.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn a_busy_chip_is_asked_again_for_a_bounded_time() {
+        for code in [0x922, 0x908, 0x90A, 0x902] {
+            let (result, asked) = ask(3, code);
+            assert!(result.is_ok(), "{code:x}");
+            assert_eq!(asked, 4);
+        }
+        let (result, asked) = ask(usize::MAX, 0x922);
+        assert!(matches!(result, Err(TpmError::Busy(_))));
+        assert!(asked < 100, "{asked} times is no pause");
+    }
+
+    #[test]
+    fn a_chip_that_was_not_started_is_started_once() {
+        let (result, asked) = ask(1, 0x100);
+        assert!(result.is_ok());
+        assert_eq!(asked, 3);
+        let (result, _) = ask(usize::MAX, 0x100);
+        assert!(result.is_err_and(|error| error.is(TpmRcBase::Initialize)));
+    }
+
+    #[test]
+    fn nothing_is_called_hidden_without_a_salted_session() {
+        let (asked, code) = (Arc::new(AtomicUsize::new(0)), 0);
+        let chip = Busy {
+            left: 0,
+            code,
+            asked: Arc::clone(&asked),
+        };
+        let mut tpm = Tpm::new(Box::new(chip));
+        let call = Call::new(TpmCc::StirRandom, &[], Writer::new().sized(b"secret"));
+        let refused = tpm.run(call.hiding(true, false)).map(drop);
+        assert!(matches!(refused, Err(TpmError::Crypto)));
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "nothing was sent");
+    }
+}

@@ -133,10 +133,10 @@ impl Template {
     pub fn sealed(policy: Option<&[u8]>, counts: bool) -> Self {
         let mut attributes = fixed();
         if policy.is_none() {
-            attributes = attributes | TpmaObject::USER_WITH_AUTH;
+            attributes |= TpmaObject::USER_WITH_AUTH;
         }
         if !counts {
-            attributes = attributes | TpmaObject::NO_DA;
+            attributes |= TpmaObject::NO_DA;
         }
         Self::of(
             Self::begin(KEYED_HASH, attributes, policy.unwrap_or(&[]))

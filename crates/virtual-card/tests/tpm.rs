@@ -16,6 +16,8 @@ mod faults;
 mod owner;
 #[path = "tpm/pins.rs"]
 mod pins;
+#[path = "tpm/places.rs"]
+mod places;
 #[path = "tpm/support.rs"]
 mod support;
 #[path = "../../tpm/tests/support/swtpm.rs"]

@@ -2,8 +2,9 @@
 //! What the chip says about a card's keys.
 
 use lanyard_piv::{Algorithm, Slot};
+use lanyard_tpm::attestation::make_credential;
 use lanyard_tpm::policy::Policy;
-use lanyard_tpm::{NvPublic, Public, TpmaObject};
+use lanyard_tpm::{Connect, NvPublic, Public, TpmaObject};
 use lanyard_virtual_card::{Keeper, KeeperError};
 
 use crate::support::{PIN, bench, pin};
@@ -62,9 +63,27 @@ fn a_chip_says_that_a_key_is_in_it_and_wants_the_pin() {
 }
 
 #[test]
-fn a_credential_for_another_key_is_refused() {
-    let bench = bench();
+fn a_credential_opens_for_this_chip_and_this_attestation_key_alone() {
+    let mut bench = bench();
+    bench.chip.kill();
+    std::fs::remove_dir_all(bench.chip.state()).unwrap();
+    bench.chip = Swtpm::start_certified(bench.folder.path());
     let mut card = bench.own_card();
+    card.generate(Slot::Authentication, Algorithm::EccP256)
+        .unwrap();
+    let evidence = card.attest(Slot::Authentication, b"nonce").unwrap();
+    let endorsement = Public::parse(&evidence.endorsement_key).unwrap();
+    let attestation = Public::parse(&evidence.attestation_key).unwrap();
+    let make = |name: &lanyard_tpm::Name| {
+        let mut tpm = bench.device().connect().unwrap();
+        make_credential(&mut tpm, &endorsement, name, b"the verifier's secret").unwrap()
+    };
+    let good = make(&attestation.name());
+    let opened = card.activate(&good.id_object, &good.encrypted_secret);
+    assert_eq!(opened.unwrap().as_slice(), b"the verifier's secret");
+    let other = make(&lanyard_tpm::Name::of_public(b"another key"));
+    let refused = card.activate(&other.id_object, &other.encrypted_secret);
+    assert!(refused.is_err());
     let refused = card.activate(&[0; 50], &[0; 70]);
     assert_eq!(refused, Err(KeeperError::Input));
 }
