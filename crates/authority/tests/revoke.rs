@@ -324,3 +324,44 @@ fn an_older_list_never_takes_the_place_of_a_newer_one() {
     house.registry.save_crl(&first).unwrap();
     assert_eq!(house.registry.current_crl().unwrap().unwrap().number, 2);
 }
+
+#[test]
+fn a_renewal_ends_the_older_certificates_of_the_card_and_nothing_that_hangs_on_them() {
+    let house = House::new();
+    let old = house.enrol(alice(), card(1), Status::Active);
+    let chat = house
+        .chat(old.certificate.serial(), CHAT_LIFETIME_DEFAULT, NOW)
+        .unwrap()
+        .serial();
+    let new = house.enrol(alice(), card(1), Status::Active);
+    // The same number under another person is another card.
+    let bobs = house.enrol(bob(), card(1), Status::Active);
+    let keep = [
+        new.certificate.serial(),
+        new.authentication.as_ref().unwrap().serial(),
+    ];
+    let (guid, account) = (card(1).guid, alice().account);
+    let ended = || {
+        house
+            .authority
+            .supersede_renewed(&guid, &account, &keep, officer(), NOW)
+            .unwrap()
+    };
+    assert_eq!(ended().certificates.len(), 2);
+    assert!(ended().is_empty(), "twice does no harm");
+    let old_presence = old.authentication.unwrap().serial();
+    for (serial, expected) in [
+        (old.certificate.serial(), Status::Revoked),
+        (old_presence, Status::Revoked),
+        (chat, Status::Active),
+        (keep[0], Status::Active),
+        (keep[1], Status::Active),
+        (bobs.certificate.serial(), Status::Active),
+    ] {
+        assert_eq!(status(&house, &serial), expected, "{serial}");
+    }
+    // Lost later: what the superseded one has earned goes as well.
+    let by = officer();
+    house.authority.revoke_card(&guid, LOST, by, NOW).unwrap();
+    assert_eq!(status(&house, &chat), Status::Revoked);
+}

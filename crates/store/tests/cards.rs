@@ -207,3 +207,53 @@ fn whoever_made_a_code_is_known_and_a_look_does_not_use_it_up() {
     // Used or not, it is still known who made it.
     assert_eq!(store.code_maker(&id).unwrap(), Some(maker));
 }
+
+#[test]
+fn cards_from_before_there_were_states_are_written_down_at_the_next_opening() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("lanyard.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../migrations/0001_first.sql"))
+        .unwrap();
+    old.execute_batch(include_str!("../migrations/0002_people.sql"))
+        .unwrap();
+    old.pragma_update(None, "application_id", 0x4C4E_5944)
+        .unwrap();
+    old.pragma_update(None, "user_version", 2).unwrap();
+    old.execute_batch("INSERT INTO deployment (one, account_domain) VALUES (1, '21-1-2-3');")
+        .unwrap();
+    let rows = [
+        // Serial, profile, holder, number, status.
+        (1, "SmartcardUser", 1001, "07", "revoked"),
+        (2, "SmartcardUser", 1001, "07", "active"),
+        (3, "CardAuthentication", 1001, "07", "active"),
+        (4, "SmartcardUser", 1002, "07", "issued"),
+        (5, "SmartcardUser", 1002, "08", "revoked"),
+        (6, "ServerTls", 0, "", "active"),
+    ];
+    for (serial, profile, last, number, status) in rows {
+        let holder = (last > 0).then(|| holder(last).to_string());
+        let guid = (!number.is_empty()).then(|| number.repeat(16));
+        let revoked = (status == "revoked").then_some(1);
+        old.execute(
+            "INSERT INTO certificates (serial, profile, account, subject, card_guid, card_kind,
+             not_before, not_after, requester, approver, prepared_at, to_be_signed, der, status,
+             revoked_reason, revoked_at, revoked_by)
+             VALUES (?1, ?2, ?3, 'CN=x', ?4, 'physical', 0, 9, 'system:x', 'system:y', ?1, x'00', x'00',
+             ?5, CASE WHEN ?6 THEN 'superseded' END, ?6, CASE WHEN ?6 THEN 'system:z' END)",
+            rusqlite::params![serial.to_string(), profile, holder, guid, status, revoked],
+        )
+        .unwrap();
+    }
+    drop(old);
+    let store = Store::open(&path).unwrap();
+    let state = |last, number: u8| {
+        let card = store.card(&CardGuid([number; 16]), &holder(last)).unwrap();
+        card.map(|card| (card.state, card.care, card.secret_version))
+    };
+    let own = |state| Some((state, CardCare::Own, None));
+    assert_eq!(state(1001, 7), own(CardState::Active));
+    assert_eq!(state(1002, 7), own(CardState::Enrolled));
+    assert_eq!(state(1002, 8), own(CardState::Revoked));
+    assert_eq!(store.cards(None).unwrap().len(), 3);
+}

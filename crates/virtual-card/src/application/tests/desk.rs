@@ -164,7 +164,7 @@ fn a_key_is_adopted_with_its_certificate_or_not_at_all() {
         let generate = Command::generate(spare(), Algorithm::EccP256);
         assert_eq!(reader.status(&generate), 0x9000);
         assert_eq!(reader.status(&adopt), 0x6A88, "and no certificate");
-        let certificate = CertificateObject::new(&[0x30, 0x03, 1, 2, 3])
+        let certificate = CertificateObject::new([0x30, 0x03, 1, 2, 3])
             .unwrap()
             .encode();
         let object = ObjectId::certificate(spare());
