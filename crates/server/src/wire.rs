@@ -34,6 +34,10 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+/// So many signs of life may be missed before a connection counts as lost. Some clients give the first
+/// one only after a minute.
+const SIGNS_OF_LIFE_MISSED: u32 = 4;
+
 /// The listeners, bound before anything is started, so that a port in use is known at once.
 #[derive(Debug)]
 pub struct Listeners {
@@ -138,6 +142,8 @@ pub async fn start(
     let shared = Arc::new(SipShared {
         settings: Arc::new(inner_settings(&app, &config, &urls)?),
         idle: Duration::from_secs(u64::from(config.limits.sip_idle_secs)),
+        promised: Duration::from_secs(u64::from(config.limits.sip_keep_alive_secs))
+            .saturating_mul(SIGNS_OF_LIFE_MISSED),
         association: Duration::from_secs(u64::from(config.limits.sip_association_secs)),
         message_bytes_max: config.limits.sip_message_bytes_max as usize,
         core: Arc::clone(&core),
@@ -298,6 +304,7 @@ fn hub(app: &Arc<App>, config: &Config, urls: &Urls) -> Result<Arc<SipCore>, Wir
     hub_config.explain = crate::sip::words::explain;
     hub_config.port = config.sip_port();
     hub_config.register_expires_secs = config.limits.sip_registration_secs;
+    hub_config.keep_alive_secs = config.limits.sip_keep_alive_secs;
     hub_config.grace = Duration::from_secs(u64::from(config.limits.sip_grace_secs));
     hub_config.domains = config
         .server

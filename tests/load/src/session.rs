@@ -24,6 +24,8 @@ const ANSWER_SECS: u64 = 30;
 pub struct Session {
     /// `sip:user@domain`.
     pub uri: String,
+    /// Whether its REGISTER promises to keep the connection alive.
+    pub promises: bool,
     epid: String,
     instance: InstanceId,
     stream: TlsStream<TcpStream>,
@@ -54,6 +56,7 @@ impl Session {
         let epid = format!("{number:012x}");
         Ok(Self {
             uri: uri.to_owned(),
+            promises: false,
             instance: InstanceId::of_epid(&epid),
             epid,
             stream: net.connect(net.ports.sip).await?,
@@ -137,7 +140,7 @@ impl Session {
     /// A REGISTER of this endpoint.
     pub fn register(&mut self) -> OutMessage {
         self.cseq += 1;
-        OutMessage::request(Method::Register, "sip:contoso.test")
+        let register = OutMessage::request(Method::Register, "sip:contoso.test")
             .with(Name::Via, format!("SIP/2.0/tls 127.0.0.1:1;branch=z9hG4bKr{}x{}", self.number, self.cseq))
             .with(Name::From, format!("<{}>;tag=r{};epid={}", self.uri, self.number, self.epid))
             .with(Name::To, format!("<{}>", self.uri))
@@ -155,7 +158,12 @@ impl Session {
                 ),
             )
             .with(Name::Supported, "gruu-10, adhoclist, msrtc-event-categories")
-            .with(Name::Event, "registration")
+            .with(Name::Event, "registration");
+        if self.promises {
+            register.with(Name::MsKeepAlive, "UAC;hop-hop=yes")
+        } else {
+            register
+        }
     }
 
     /// Watches people, with their states in the answer.
@@ -188,6 +196,15 @@ impl Session {
             )
             .with_body("application/msrtc-adrl-categorylist+xml", body.to_xml());
         self.ask(subscribe).await.map(|_| ())
+    }
+
+    /// A sign of life.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn keep_alive(&mut self) -> Result<()> {
+        self.stream.write_all(b"\r\n\r\n").await?;
+        Ok(self.stream.flush().await?)
     }
 
     /// Signs and sends.

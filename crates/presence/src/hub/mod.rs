@@ -61,6 +61,8 @@ pub struct HubConfig {
     pub explain: fn(&Refusal) -> Explanation,
     /// See [`limits::REGISTER_EXPIRES_SECS_DEFAULT`].
     pub register_expires_secs: u32,
+    /// See [`limits::KEEP_ALIVE_SECS`].
+    pub keep_alive_secs: u32,
     /// See [`limits::GRACE`].
     pub grace: Duration,
     /// See [`limits::COALESCE`].
@@ -79,6 +81,7 @@ impl HubConfig {
             provisioning: Provisioning::default(),
             explain: Refusal::explain,
             register_expires_secs: limits::REGISTER_EXPIRES_SECS_DEFAULT,
+            keep_alive_secs: limits::KEEP_ALIVE_SECS,
             grace: limits::GRACE,
             coalesce: limits::COALESCE,
         }

@@ -303,7 +303,7 @@ impl Hub {
             Name::MsKeepAlive,
             format_args!(
                 "UAS; tcp=no; hop-hop=yes; end-end=no; timeout={}",
-                limits::KEEP_ALIVE_SECS
+                self.config.keep_alive_secs
             ),
         );
         out

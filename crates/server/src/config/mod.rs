@@ -138,6 +138,9 @@ pub struct Limits {
     pub sip_registration_secs: u32,
     /// A client proves its key again after this time.
     pub sip_association_secs: u32,
+    /// Clients are asked for a sign of life this often. Who promises one and gives none for four times
+    /// as long has lost its connection.
+    pub sip_keep_alive_secs: u32,
     /// After its connection is lost, an endpoint counts as signed in for so long.
     pub sip_grace_secs: u32,
     /// Enrolments that one network address may try in a minute.
@@ -152,6 +155,7 @@ impl Default for Limits {
             sip_message_bytes_max: 256 * 1024,
             sip_registration_secs: 600,
             sip_association_secs: 8 * 60 * 60,
+            sip_keep_alive_secs: 30,
             sip_grace_secs: 30,
             enrolments_per_minute: 30,
         }

@@ -32,6 +32,7 @@ const SCHEMA: &[(&str, &[&str])] = &[
             "sip_message_bytes_max",
             "sip_registration_secs",
             "sip_association_secs",
+            "sip_keep_alive_secs",
             "sip_grace_secs",
             "enrolments_per_minute",
         ],
@@ -168,6 +169,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if !(10..=86_400).contains(&limits.sip_association_secs) {
         return refuse("limits.sip_association_secs", "choose 10 to 86400 seconds");
+    }
+    if !(5..=600).contains(&limits.sip_keep_alive_secs) {
+        return refuse("limits.sip_keep_alive_secs", "choose 5 to 600 seconds");
     }
     if limits.sip_grace_secs > 600 {
         return refuse("limits.sip_grace_secs", "choose 0 to 600 seconds");

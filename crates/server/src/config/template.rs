@@ -74,6 +74,9 @@ organisation = {organisation}
 # key again.
 #sip_registration_secs = 600
 #sip_association_secs = 28800
+# Clients are asked for a sign of life this often; who promises one and gives none for four times as
+# long has lost its connection.
+#sip_keep_alive_secs = 30
 # How long somebody whose connection was lost counts as signed in.
 #sip_grace_secs = 30
 # Enrolments that one network address may try in a minute.

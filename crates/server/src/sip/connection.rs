@@ -78,6 +78,7 @@ pub async fn serve(
     }
     let (reader, writer) = tokio::io::split(stream);
     let authenticator = Authenticator::new(Arc::clone(&shared.settings), seed);
+    let shared_idle = shared.idle;
     let mut connection = Connection {
         id,
         peer,
@@ -87,6 +88,7 @@ pub async fn serve(
         writer,
         buffer: Vec::new(),
         signed_in: None,
+        idle: shared_idle,
         guest: Some(guest),
         proved_at: Instant::now(),
         bad_signatures: 0,
@@ -111,6 +113,8 @@ struct Connection {
     signed_in: Option<SignedIn>,
     /// Nobody has signed in yet.
     guest: Option<Guest>,
+    /// It is closed when nothing was heard for so long.
+    idle: Duration,
     /// When the client last proved its key.
     proved_at: Instant,
     bad_signatures: u32,
@@ -206,7 +210,7 @@ impl Connection {
         message_begun: Option<Instant>,
     ) -> Result<Duration, Ended> {
         let left = |since: Instant, limit: Duration| limit.checked_sub(since.elapsed());
-        let mut wait = left(last_heard, self.shared.idle).ok_or(Ended::Idle)?;
+        let mut wait = left(last_heard, self.idle).ok_or(Ended::Idle)?;
         if self.signed_in.is_none() {
             let limit = Duration::from_secs(SIGN_IN_SECS);
             wait = wait.min(left(begun, limit).ok_or(Ended::NotSignedIn)?);
@@ -335,6 +339,10 @@ impl Connection {
                 let registration: Registration = signed_in.registration(self.id);
                 self.signed_in = Some(signed_in);
                 self.guest = None;
+                // [MS-CONMGMT] 3.1: whoever says so in the REGISTER gives signs of life.
+                if message.header(Name::MsKeepAlive).is_some() {
+                    self.idle = self.shared.idle.min(self.shared.promised);
+                }
                 self.proved_at = Instant::now();
                 self.core.register(&registration, message);
                 Ok(())

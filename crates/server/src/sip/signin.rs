@@ -28,6 +28,8 @@ pub struct SipShared {
     pub settings: Arc<lanyard_sip_auth::server::Settings>,
     /// A connection that says nothing for this long is closed.
     pub idle: Duration,
+    /// The same for one that has promised to keep the connection alive.
+    pub promised: Duration,
     /// A client must prove its key again after this time.
     pub association: Duration,
     /// A larger message is refused, and the connection closed.

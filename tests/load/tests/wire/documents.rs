@@ -264,6 +264,9 @@ fn peak_kib(pid: u32) -> Result<u64> {
     Ok(number.context("VmHWM")?.parse()?)
 }
 
+/// A port, the headers that belong to it, and a document that it takes.
+type Port<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn no_soap_port_takes_a_bomb() {
     in_a_deployment("documents::no_soap_port_takes_a_bomb", async |d| {
@@ -292,7 +295,7 @@ fn no_soap_port_takes_a_bomb() {
         let publish = publish.to_xml(&service, Uuid::new_v4(), &ticket, &timestamp)?;
         let soap = ("Content-Type", "text/xml; charset=utf-8");
         let with_cookie = ("Cookie", cookie.as_str());
-        let ports: [(&str, &[(&str, &str)], &str); 4] = [
+        let ports: [Port<'_>; 4] = [
             (
                 "/WebTicket/WebTicketService.svc/Passive",
                 &[soap, with_cookie],

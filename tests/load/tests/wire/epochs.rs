@@ -133,7 +133,7 @@ fn every_form_of_a_name_is_the_same_name() {
         }
         // Known, unknown, of another domain, and no form at all: the same words.
         let mut bodies = Vec::new();
-        for number in 0..4 {
+        for (number, again) in forms.into_iter().enumerate() {
             let unknown = format!("CONTOSO\\nobody{number}");
             let elsewhere = format!("ELSEWHERE\\erin{number}");
             let strange = format!("\\{number}\\\\x@y\\");
@@ -145,7 +145,7 @@ fn every_form_of_a_name_is_the_same_name() {
                 bodies.push(answer.body);
             }
             // Tries count together, in whatever form: the right password clears them.
-            let right = basic(forms[number], PASSWORD);
+            let right = basic(again, PASSWORD);
             ask(d, Some(ERIN), Some(&right)).await?.0.expect(200)?;
         }
         bodies.dedup();

@@ -217,6 +217,52 @@ fn somebody_who_vanishes_in_a_conversation_is_missed_after_the_grace_time() {
 }
 
 #[test]
+fn whoever_promised_a_sign_of_life_and_gives_none_is_gone() {
+    let name = "floods::whoever_promised_a_sign_of_life_and_gives_none_is_gone";
+    in_a_deployment(name, async |d| {
+        let alice = d.enrolled(ALICE).await?;
+        let bob = d.enrolled(BOB).await?;
+        d.server.stop()?;
+        for (key, value) in [("KEEP_ALIVE", "5"), ("GRACE", "1")] {
+            let key = format!("LANYARD_LIMITS__SIP_{key}_SECS");
+            d.server.set_environment(&key, value);
+        }
+        d.server.start()?;
+        // The network takes one of them away without a word; another one says a word now and then, and
+        // a third has promised nothing.
+        let mut gone = d.session(&alice).await?;
+        let mut good = d.session(&bob).await?;
+        let _quiet = d.session(&bob).await?;
+        let chat = alice.chat_certificate(&d.net).await?;
+        gone.promises = true;
+        gone.sign_in(&d.net, &chat).await?;
+        let chat = bob.chat_certificate(&d.net).await?;
+        good.promises = true;
+        good.sign_in(&d.net, &chat).await?;
+        talk(&mut gone, &mut good, BOB).await?;
+        let begun = Instant::now();
+        let bye = loop {
+            good.keep_alive().await?;
+            let wait = Duration::from_secs(2);
+            match tokio::time::timeout(wait, goodbye(&mut good)).await {
+                Ok(bye) => break bye?,
+                Err(_) if begun.elapsed() > Duration::from_secs(60) => bail!("still there"),
+                Err(_) => {}
+            }
+        };
+        assert_eq!(bye.call_id(), Some(BOB));
+        assert!(
+            begun.elapsed() > Duration::from_secs(15),
+            "{:?}",
+            begun.elapsed()
+        );
+        let list = d.server.json(&["session", "list"])?;
+        assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
+        Ok(())
+    });
+}
+
+#[test]
 fn an_administrator_who_ends_a_session_ends_its_conversations() {
     let name = "floods::an_administrator_who_ends_a_session_ends_its_conversations";
     in_a_deployment(name, async |d| {
