@@ -108,7 +108,7 @@ fn people_at_terminals_bring_a_third_one_in_and_see_who_writes() {
             at_bob.wait_for("hello from the third")?;
             at_bob.enter("/leave")?;
             at_alice.wait_for("has left the conversation")?;
-            at_bob.wait_for("has ended")?;
+            at_bob.wait_for("You have left the conversation")?;
             Ok(())
         },
     );

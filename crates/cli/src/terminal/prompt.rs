@@ -3,6 +3,8 @@
 
 use lanyard_client::view::Stage;
 
+use unicode_width::UnicodeWidthChar;
+
 use super::session::{Mode, Partner, Terminal};
 
 impl Terminal {
@@ -74,6 +76,7 @@ impl Terminal {
             Some(Partner::Conversation(id)) => format!("with {}", self.names_in(id)),
             None => own.words().to_owned(),
         };
+        let partner = cut(&partner, self.screen.columns().unwrap_or(80) / 2);
         let plain = format!("{typing}● {partner} ❯ ");
         (
             format!(
@@ -83,5 +86,37 @@ impl Terminal {
             ),
             plain,
         )
+    }
+}
+
+/// A text in at most so many columns: what is typed needs room beside long names.
+fn cut(text: &str, columns: usize) -> String {
+    let width = |c: char| c.width().unwrap_or(0);
+    if text.chars().map(width).sum::<usize>() <= columns {
+        return text.to_owned();
+    }
+    let mut shown = String::new();
+    let mut used = 1;
+    for c in text.chars() {
+        used += width(c);
+        if used > columns {
+            break;
+        }
+        shown.push(c);
+    }
+    shown.push('…');
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn long_names_leave_room_for_typing() {
+        assert_eq!(cut("to Bob Bauer", 40), "to Bob Bauer");
+        assert_eq!(cut("with Bob Bauer, Carol", 12), "with Bob Ba…");
+        assert_eq!(cut("to 王小明", 8), "to 王小…");
+        assert_eq!(cut("x", 0), "…");
     }
 }

@@ -46,6 +46,11 @@ impl Screen {
         self.raw.is_some()
     }
 
+    /// How wide the terminal is, where somebody looks at one.
+    pub fn columns(&self) -> Option<usize> {
+        self.raw.as_ref().map(|_| columns())
+    }
+
     /// A line above the prompt.
     pub fn line(&mut self, text: &str) {
         let mut out = std::io::stdout().lock();

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::editor::Editor;
 use super::screen::Screen;
 use super::words;
+use crate::output;
 use crate::verbs::Context;
 
 /// While the person goes on typing the agent is told after so long again, in seconds; it decides what goes out.
@@ -99,6 +100,8 @@ pub(super) struct Terminal {
     pub(super) conversations: Vec<ConversationView>,
     /// The next conversation that begins is one that the person asked for.
     pub(super) inviting: bool,
+    /// The conversation that the person is leaving.
+    pub(super) leaving: Option<String>,
     pub(super) printed: HashSet<String>,
     pub(super) typing: Option<(SignInAddress, Instant)>,
     pub(super) told_typing: Option<Instant>,
@@ -171,6 +174,7 @@ pub fn open(context: &Context, options: Options, start: bool) -> Result<(), Prob
         partner: None,
         conversations: Vec::new(),
         inviting: false,
+        leaving: None,
         printed: HashSet::new(),
         typing: None,
         told_typing: None,
@@ -204,7 +208,7 @@ impl Terminal {
                     None
                 }
                 Ok(Ui::Told(words)) => {
-                    let text = self.screen.style.quiet(&words);
+                    let text = self.screen.style.quiet(&output::printable(&words));
                     self.screen.line(&text);
                     None
                 }
@@ -399,7 +403,7 @@ impl Terminal {
                     });
                 }
             }
-            for line in words::message(message, &who, self.screen.style) {
+            for line in words::message(message, &who, self.screen.columns(), self.screen.style) {
                 self.screen.line(&line);
             }
         } else if let Delivery::NotDelivered { reason } = &message.delivery {

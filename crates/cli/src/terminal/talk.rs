@@ -3,7 +3,7 @@
 
 use lanyard_client::agent::protocol::Intent;
 use lanyard_client::view::{AccessLevel, ContactView, ConversationView, MemberView, MessageView};
-use lanyard_client::{Fault, Problem};
+use lanyard_client::{Fault, Problem, SignInAddress};
 
 use super::commands::GroupCommand;
 use super::session::{Partner, Terminal};
@@ -58,10 +58,12 @@ impl Terminal {
             } else {
                 &before
             };
-            return self.tell(&format!(
-                "The conversation with {} has ended.",
-                names(others)
-            ));
+            let left = self.leaving.take_if(|id| *id == view.id).is_some();
+            return self.tell(&if left {
+                format!("You have left the conversation with {}.", names(others))
+            } else {
+                format!("The conversation with {} has ended.", names(others))
+            });
         }
         let missing = |from: &[MemberView], of: &[MemberView]| -> Vec<String> {
             let gone = of.iter().filter(|one| {
@@ -178,6 +180,7 @@ impl Terminal {
     pub(super) fn leave(&mut self) {
         match self.partner.clone() {
             Some(Partner::Conversation(conversation)) => {
+                self.leaving = Some(conversation.clone());
                 self.post(Intent::Leave { conversation });
             }
             _ => self.say(
@@ -245,29 +248,53 @@ impl Terminal {
         }
     }
 
+    pub(super) fn add(&mut self, address: SignInAddress, group: &str) {
+        let words = if group.is_empty() {
+            format!("{address} is in your contact list now.")
+        } else {
+            format!("{address} is in your contact list now, in “{group}”.")
+        };
+        let intent = Intent::AddContact {
+            address,
+            name: String::new(),
+            group: Some(group.to_owned()).filter(|group| !group.is_empty()),
+        };
+        self.post_and_tell(intent, words);
+    }
+
     pub(super) fn change_groups(&mut self, change: GroupCommand) {
-        let mut found = |who: &str| self.who(who);
-        let intent = match change {
-            GroupCommand::Add { name } => Some(Intent::AddGroup { group: name }),
-            GroupCommand::Delete { name } => Some(Intent::DeleteGroup { group: name }),
-            GroupCommand::Rename { name, to } => Some(Intent::RenameGroup { group: name, to }),
-            GroupCommand::Put { who, name } => found(&who).map(|address| Intent::AddToGroup {
-                address,
-                group: name,
-            }),
-            GroupCommand::Take { who, name } => {
-                found(&who).map(|address| Intent::RemoveFromGroup {
-                    address,
-                    group: name,
-                })
+        let done = match change {
+            GroupCommand::Add { name } => {
+                let words = format!("There is a group “{name}” now.");
+                Some((Intent::AddGroup { group: name }, words))
             }
-            GroupCommand::Move { who, name } => found(&who).map(|address| Intent::MoveToGroup {
-                address,
-                group: name,
+            GroupCommand::Delete { name } => {
+                let words = format!("“{name}” is gone; its contacts are still in your list.");
+                Some((Intent::DeleteGroup { group: name }, words))
+            }
+            GroupCommand::Rename { name, to } => {
+                let words = format!("“{name}” is called “{to}” now.");
+                Some((Intent::RenameGroup { group: name, to }, words))
+            }
+            GroupCommand::Put { who, name } => self.who(&who).map(|address| {
+                let words = format!("{} is in “{name}” now.", self.name(&address));
+                let group = name;
+                (Intent::AddToGroup { address, group }, words)
+            }),
+            GroupCommand::Take { who, name } => self.who(&who).map(|address| {
+                let words = format!("{} is no longer in “{name}”.", self.name(&address));
+                let group = name;
+                (Intent::RemoveFromGroup { address, group }, words)
+            }),
+            GroupCommand::Move { who, name } => self.who(&who).map(|address| {
+                let who = self.name(&address);
+                let words = format!("{who} is in “{name}” now and in no other group.");
+                let group = name;
+                (Intent::MoveToGroup { address, group }, words)
             }),
         };
-        if let Some(intent) = intent {
-            self.post(intent);
+        if let Some((intent, words)) = done {
+            self.post_and_tell(intent, words);
         }
     }
 
@@ -277,10 +304,11 @@ impl Terminal {
             return self.say(&Problem::new(Fault::LevelUnknown).to_string());
         }
         if let Some(address) = self.who(who) {
+            let name = self.name(&address);
             let words = match level {
-                Some(AccessLevel::Blocked) => format!("{address} sees you off line from now on."),
-                Some(level) => format!("{address} is at the level “{}”.", level.word()),
-                None => format!("{address} sees what everybody of their organisation sees."),
+                Some(AccessLevel::Blocked) => format!("{name} sees you off line from now on."),
+                Some(level) => format!("{name} is at the level “{}”.", level.word()),
+                None => format!("{name} sees what everybody of their organisation sees."),
             };
             self.post_and_tell(Intent::SetLevel { address, level }, words);
         }
@@ -293,14 +321,14 @@ impl Terminal {
         let known = self.contacts.get(&address);
         // Somebody who is at another level keeps it.
         if known.is_some_and(|one| one.level.is_some_and(|level| level != AccessLevel::Blocked)) {
-            return self.say(&format!("{address} is not blocked."));
+            return self.say(&format!("{} is not blocked.", self.name(&address)));
         }
-        let words = format!("{address} is not blocked any more.");
+        let words = format!("{} is not blocked any more.", self.name(&address));
         let level = None;
         self.post_and_tell(Intent::SetLevel { address, level }, words);
     }
 
-    fn post_and_tell(&self, intent: Intent, words: String) {
+    pub(super) fn post_and_tell(&self, intent: Intent, words: String) {
         let ui = self.ui.clone();
         self.face.post(intent, move |result| {
             let said = match result {

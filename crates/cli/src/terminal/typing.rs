@@ -271,18 +271,14 @@ impl Terminal {
                 }
             }
             Command::Add { address, group } => match self.found_or_typed(address) {
-                Ok(address) => {
-                    self.post(Intent::AddContact {
-                        address,
-                        name: String::new(),
-                        group: Some(group.to_owned()).filter(|group| !group.is_empty()),
-                    });
-                }
+                Ok(address) => self.add(address, group),
                 Err(_) => self.say(&Problem::new(Fault::AddressMalformed).to_string()),
             },
             Command::Remove(who) => {
                 if let Some(address) = self.who(who) {
-                    self.post(Intent::RemoveContact { address });
+                    let words =
+                        format!("{} is no longer in your contact list.", self.name(&address));
+                    self.post_and_tell(Intent::RemoveContact { address }, words);
                 }
             }
             Command::History("") => self.show_history(),
@@ -347,7 +343,8 @@ impl Terminal {
         if let Some(messages) = &body.messages {
             for message in messages {
                 let who = self.who_to_whom(message);
-                for line in words::message(message, &who, self.screen.style) {
+                for line in words::message(message, &who, self.screen.columns(), self.screen.style)
+                {
                     self.screen.line(&line);
                 }
             }

@@ -6,33 +6,67 @@ use lanyard_client::view::{
     ChangePin, ChooseCard, Delivery, EnterPin, InsertCard, MessageView, SessionView, Stage,
 };
 
+use unicode_width::UnicodeWidthStr;
+
 use super::commands::COMMANDS;
 use crate::output::{self, Style};
 
+/// Fewest columns in which lines are broken between words.
+const COLUMNS_MIN: usize = 40;
 /// The indentation of everything below a message's first line.
 const INDENT: &str = "       ";
 
-/// A message as lines; `who` says who wrote it to whom.
-pub fn message(message: &MessageView, who: &str, style: Style) -> Vec<String> {
-    let time = style.quiet(&output::clock(message.at));
+/// A message as lines; `who` says who wrote it to whom. Long lines are broken between words where there are `columns`.
+pub fn message(
+    message: &MessageView,
+    who: &str,
+    columns: Option<usize>,
+    style: Style,
+) -> Vec<String> {
+    let time = output::clock(message.at);
     let who = output::printable(who);
-    let who = if message.mine {
+    let begin = time.width() + who.width() + 4;
+    let dressed = if message.mine {
         style.own(&who)
     } else {
         style.other(&who)
     };
     let mut lines = Vec::new();
     for (place, line) in printable_lines(&message.text).enumerate() {
-        if place == 0 {
-            lines.push(format!("{time}  {who}  {line}"));
-        } else {
-            lines.push(format!("{INDENT}{line}"));
+        let first = if place == 0 { begin } else { INDENT.len() };
+        for (part, line) in broken(&line, first, columns).into_iter().enumerate() {
+            if place == 0 && part == 0 {
+                lines.push(format!("{}  {dressed}  {line}", style.quiet(&time)));
+            } else {
+                lines.push(format!("{INDENT}{line}"));
+            }
         }
     }
     if let Delivery::NotDelivered { reason } = &message.delivery {
         lines.push(undelivered(reason, style));
     }
     lines
+}
+
+/// Breaks a line between words, where it would reach the edge; `begin` columns of the first part are taken.
+fn broken(line: &str, begin: usize, columns: Option<usize>) -> Vec<String> {
+    let Some(columns) = columns.filter(|columns| *columns >= COLUMNS_MIN) else {
+        return vec![line.to_owned()];
+    };
+    let rest = columns.saturating_sub(INDENT.len());
+    let mut room = columns.saturating_sub(begin).max(1);
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    for word in line.split_inclusive(' ') {
+        let fits = part.width() + word.trim_end().width() <= room;
+        if !fits && !part.is_empty() {
+            parts.push(std::mem::take(&mut part).trim_end().to_owned());
+            room = rest;
+        }
+        part.push_str(word);
+    }
+    parts.push(part);
+    parts
 }
 
 /// Why a message did not arrive.
@@ -268,14 +302,22 @@ mod tests {
             at: datetime!(2026-11-22 10:02 UTC),
             delivery: Delivery::Received,
         };
-        show("received", message(&said, "Bob Bauer", PLAIN));
+        show("received", message(&said, "Bob Bauer", None, PLAIN));
         said.mine = true;
         said.text = "Are you there?".into();
         said.delivery = Delivery::NotDelivered {
             reason: Problem::new(Fault::MessageNotDelivered)
                 .with_detail("Bob Bauer is unavailable or offline."),
         };
-        show("not delivered", message(&said, "you → Bob Bauer", PLAIN));
+        show(
+            "not delivered",
+            message(&said, "you → Bob Bauer", None, PLAIN),
+        );
+        said.delivery = Delivery::Delivered;
+        said.text = "one two three four five six seven eight nine ten\n\
+                     https://contoso.test/a/word/that/is/longer/than/a/line 王小明 end"
+            .into();
+        show("narrow", message(&said, "you → Bob Bauer", Some(44), PLAIN));
         show("help", help(PLAIN));
         insta::assert_snapshot!(text);
     }
