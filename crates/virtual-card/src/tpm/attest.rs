@@ -7,7 +7,7 @@ use lanyard_tpm::attestation::{
 };
 use zeroize::Zeroizing;
 
-use super::TpmCard;
+use super::card::{TpmCard, input_or_chip};
 use super::chip::Talk;
 use super::counters::Which;
 use super::state::{Attestation, Guard};
@@ -103,7 +103,7 @@ impl<S: Storage> TpmCard<S> {
         };
         let Talk { tpm, session, .. } = &mut talk;
         attestation::activate_credential(tpm, kind, &key, &credential, session)
-            .map_err(super::input_or_chip)
+            .map_err(input_or_chip)
     }
 
     fn attestation(&self) -> Result<Attestation, KeeperError> {

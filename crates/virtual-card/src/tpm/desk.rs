@@ -10,12 +10,12 @@ use std::time::SystemTime;
 use lanyard_piv::{
     DESK_CHALLENGE_SYMBOLS, DeskChallenge, DeskKey, DeskReadiness, DeskResponse, NewPin,
 };
-use lanyard_tpm::AuthValue;
+use lanyard_tpm::{Auth, AuthValue};
 use zeroize::Zeroizing;
 
+use super::card::TpmCard;
 use super::counters::Which;
 use super::state::{Guard, TpmState};
-use super::{Auth, TpmCard};
 use crate::keeper::{KeeperError, Opened, ReferenceError};
 use crate::sealed::{
     DESK_TRIES_MAX, DESK_UNBLOCKINGS_MAX, SealedDesk, SealedUnblocking, Storage, desk_open,

@@ -15,10 +15,11 @@ use lanyard_tpm::{
 use zeroize::Zeroizing;
 
 use super::attest::AttestationChoice;
+use super::card::{TpmCard, seal_management};
 use super::chip::{Chip, Talk, auth_of, secret_of};
 use super::counters::{Which, branches, write};
 use super::state::{Counters, Guard, Lockout, TpmState};
-use super::{TpmCard, keys, lockout, seal_management};
+use super::{keys, lockout};
 use crate::keeper::KeeperError;
 use crate::sealed::{Blob, NewCard, Storage, random};
 
