@@ -2,8 +2,9 @@
 //! `cargo xtask bench`: what each operation costs the server, as CPU time, and where that stands.
 
 use crate::run::{cargo, root, step};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lanyard_tests::namespace;
+use std::path::Path;
 use std::process::Command;
 
 /// Builds the release, puts the load on it, and stores the figures as JSON.
@@ -26,8 +27,27 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         "-p",
         "lanyard-load",
     ]);
-    build.args(["-p", "lanyard-cli", "-p", "lanyard-cardd"]);
+    build.args([
+        "-p",
+        "lanyard-cli",
+        "-p",
+        "lanyard-cardd",
+        "-p",
+        "lanyard-ifd",
+    ]);
     step("build (release)", &mut build)?;
+    step(
+        "build (release), the bench of cards",
+        cargo().args([
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "lanyard-tests",
+            "--example",
+            "card_bench",
+        ]),
+    )?;
     // Signatures of virtual cards beside the chip's bare command; needs swtpm.
     let mut signatures = cargo();
     signatures.args(["run", "--release", "--locked", "-p", "lanyard-virtual-card"]);
@@ -62,5 +82,22 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         .arg(&output)
         .arg(persons)
         .env("LANYARD_BIN_DIR", &bin);
-    step("load", &mut command)
+    step("load", &mut command)?;
+    cards(&bin, &folder)
+}
+
+/// What the way to a card costs, through our own reader driver and through vpcd.
+fn cards(bin: &Path, folder: &Path) -> Result<()> {
+    let Some(words) = namespace::unshare() else {
+        println!("Namespaces cannot be made here: the way to a card is not measured.");
+        return Ok(());
+    };
+    let (program, rest) = words.split_first().context("unshare")?;
+    let mut command = Command::new(program);
+    command
+        .args(rest)
+        .arg(bin.join("examples/card_bench"))
+        .arg(folder.join("cards.json"))
+        .env("LANYARD_BIN_DIR", bin);
+    step("cards", &mut command)
 }
