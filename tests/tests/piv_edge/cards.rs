@@ -5,16 +5,19 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lanyard_piv::{Guid, ManagementAlgorithm, ManagementKey, Pin, Puk};
 use lanyard_tests::standin::StandIn;
+use lanyard_tests::swtpm::Swtpm;
 use lanyard_virtual_card::{
-    Application, CardName, KdfCost, MemoryStorage, NewCard, PinDigits, SealedCard, first_objects,
+    Application, CardName, KdfCost, Keeper, MemoryStorage, NewCard, PinDigits, SealedCard, TpmCard,
+    TpmDevice, first_objects,
 };
 
-use crate::wire::{self, bytes};
+use crate::wire::{self, bytes, element};
 
 /// The PIN of both cards, as it travels.
 pub const PIN: &str = "31 32 33 34 35 36 FF FF";
@@ -78,30 +81,42 @@ pub trait Card {
         bail!("nothing to send")
     }
 
-    /// Proves a management key of three times these eight bytes by mutual authentication
-    /// (SP 800-73-4 part 2, appendix A.1); gives the last status word.
+    /// Proves a 3DES management key of three times these eight bytes, both ways; gives the last
+    /// status word.
     ///
     /// # Errors
     /// The card is gone or answers nonsense.
     fn prove_management(&mut self, key: [u8; 8]) -> Result<u16> {
         let key = ManagementKey::new(&key.repeat(3))?;
-        let algorithm = ManagementAlgorithm::TripleDes;
-        let (answer, status) = self.whole(&bytes("00 87 03 9B 04 7C 02 80 00 00"))?;
+        self.prove_both_ways(ManagementAlgorithm::TripleDes, &key)
+    }
+
+    /// Mutual authentication with a management key (SP 800-73-4 part 2, appendix A.1).
+    ///
+    /// # Errors
+    /// The card is gone or answers nonsense.
+    fn prove_both_ways(
+        &mut self,
+        algorithm: ManagementAlgorithm,
+        key: &ManagementKey,
+    ) -> Result<u16> {
+        let head = [0x00, 0x87, algorithm.id(), 0x9B];
+        let (answer, status) = self.chained(head, &bytes("7C 02 80 00"))?;
         if status != 0x9000 {
             return Ok(status);
         }
-        let witness = answer.strip_prefix(&[0x7C, 0x0A, 0x80, 0x08]);
+        let block = algorithm.block_bytes() as u8;
+        let witness = answer.strip_prefix(&[0x7C, block + 2, 0x80, block]);
         let witness = key.decrypt(algorithm, witness.context("a witness")?)?;
-        let challenge = [0x5A; 8];
-        let head = bytes("00 87 03 9B 16 7C 14 80 08");
-        let command = [&head[..], &witness, &[0x81, 0x08], &challenge, &[0]].concat();
-        let (answer, status) = self.whole(&command)?;
+        let challenge = vec![0x5A; block.into()];
+        let fields = [element("80", &witness), element("81", &challenge)];
+        let (answer, status) = self.chained(head, &element("7C", &fields.concat()))?;
         if status == 0x9000 {
-            let proof = [
-                &[0x7C, 0x0A, 0x82, 0x08][..],
-                &key.encrypt(algorithm, &challenge)?,
-            ];
-            ensure!(answer == proof.concat(), "the card does not know its key");
+            let proof = key.encrypt(algorithm, &challenge)?;
+            ensure!(
+                answer == element("7C", &element("82", &proof)),
+                "the card does not know its key"
+            );
         }
         Ok(status)
     }
@@ -131,54 +146,79 @@ pub trait Card {
     }
 }
 
-/// Our card, on the sealed keeper in memory.
+/// Our card, with one of its keepers.
 pub struct Ours {
-    keeper: SealedCard<MemoryStorage>,
+    keeper: Box<dyn Keeper>,
     storage: MemoryStorage,
     session: Application,
     /// Its clock stands still: how soon a verified PIN is forgotten is not compared here.
     now: Instant,
+    /// The chip of a card that lies in one; it ends with the card.
+    _chip: Option<Swtpm>,
 }
 
 impl Ours {
-    fn blank() -> Result<Self> {
-        let storage = MemoryStorage::default();
-        let guid = Guid::new([0x11; 16]);
-        let card = NewCard {
-            name: CardName::parse("judged")?,
-            guid,
-            pin: Pin::parse("123456")?,
-            pin_is_transport: false,
-            puk: Puk::parse("12345678")?,
-            management_key: ManagementKey::blank_card(),
-            force_pin_change: true,
-            pin_digits: PinDigits::default(),
-            kdf: KdfCost::LEAST,
-            objects: first_objects(guid, [0x11; 14]),
-        };
-        Ok(Self {
-            keeper: SealedCard::create(card, storage.clone())?,
+    fn with(keeper: Box<dyn Keeper>, storage: MemoryStorage, chip: Option<Swtpm>) -> Self {
+        Self {
+            keeper,
             storage,
             session: Application::new(),
             now: Instant::now(),
-        })
+            _chip: chip,
+        }
     }
 
-    fn copy_of(bytes: &[u8]) -> Result<Self> {
+    fn blank_in_file() -> Result<Self> {
         let storage = MemoryStorage::default();
-        Ok(Self {
-            keeper: SealedCard::open(bytes, storage.clone())?,
-            storage,
-            session: Application::new(),
-            now: Instant::now(),
-        })
+        let card = SealedCard::create(blank()?, storage.clone())?;
+        Ok(Self::with(Box::new(card), storage, None))
     }
+
+    fn copy_of_file(bytes: &[u8]) -> Result<Self> {
+        let storage = MemoryStorage::default();
+        let card = SealedCard::open(bytes, storage.clone())?;
+        Ok(Self::with(Box::new(card), storage, None))
+    }
+
+    fn blank_in_tpm(folder: &Path) -> Result<Self> {
+        let chip = Swtpm::start(folder);
+        let storage = MemoryStorage::default();
+        let device: TpmDevice = chip.device().parse()?;
+        let card = TpmCard::create(blank()?, None, storage.clone(), device)?;
+        Ok(Self::with(Box::new(card), storage, Some(chip)))
+    }
+
+    /// The folder holds a copy of the chip's memory.
+    fn copy_in_tpm(folder: &Path, bytes: &[u8]) -> Result<Self> {
+        let chip = Swtpm::start(folder);
+        let storage = MemoryStorage::default();
+        let device: TpmDevice = chip.device().parse()?;
+        let card = TpmCard::open(bytes, storage.clone(), Arc::new(device))?;
+        Ok(Self::with(Box::new(card), storage, Some(chip)))
+    }
+}
+
+/// What a card of ours starts with here: the values of a blank independent one.
+fn blank() -> Result<NewCard> {
+    let guid = Guid::new([0x11; 16]);
+    Ok(NewCard {
+        name: CardName::parse("judged")?,
+        guid,
+        pin: Pin::parse("123456")?,
+        pin_is_transport: false,
+        puk: Puk::parse("12345678")?,
+        management_key: ManagementKey::blank_card(),
+        force_pin_change: true,
+        pin_digits: PinDigits::default(),
+        kdf: KdfCost::LEAST,
+        objects: first_objects(guid, [0x11; 14]),
+    })
 }
 
 impl Card for Ours {
     fn apdu(&mut self, command: &[u8]) -> Result<Vec<u8>> {
         let start = Instant::now();
-        let answer = self.session.apdu(&mut self.keeper, self.now, command);
+        let answer = self.session.apdu(&mut *self.keeper, self.now, command);
         ensure!(
             start.elapsed() < HUNG,
             "our card took {:?}",
@@ -243,38 +283,71 @@ impl Card for Theirs {
     }
 }
 
-/// Both cards as prepared; scenes take copies.
+/// Cards as prepared, with keys; scenes take copies.
 pub struct Prepared {
     folder: tempfile::TempDir,
     ours: Vec<u8>,
+    ours_in_tpm: Vec<u8>,
     copies: u32,
 }
 
 impl Prepared {
-    /// Makes both cards and their keys.
+    /// Makes the independent card and ours in a file.
     ///
     /// # Errors
     /// One of them cannot be made.
-    pub fn new() -> Result<Self> {
+    pub fn both() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut ours = Ours::blank()?;
+        let mut ours = Ours::blank_in_file()?;
         ours.make_keys()?;
-        let mut theirs = Theirs::insert(&folder.path().join("prepared"))?;
+        let mut theirs = Theirs::insert(&folder.path().join(THEIRS))?;
         theirs.make_keys()?;
         drop(theirs);
         Ok(Self {
             folder,
             ours: ours.storage.bytes(),
+            ours_in_tpm: Vec::new(),
             copies: 0,
         })
     }
 
-    /// A fresh copy of our card.
+    /// Makes ours in a TPM alone.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn in_tpm() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut card = Ours::blank_in_tpm(&folder.path().join(CHIP))?;
+        card.make_keys()?;
+        let bytes = card.storage.bytes();
+        drop(card);
+        Ok(Self {
+            folder,
+            ours: Vec::new(),
+            ours_in_tpm: bytes,
+            copies: 0,
+        })
+    }
+
+    /// A fresh copy of our card in a file.
     ///
     /// # Errors
     /// What was stored cannot be read.
     pub fn ours(&self) -> Result<Ours> {
-        Ours::copy_of(&self.ours)
+        Ours::copy_of_file(&self.ours)
+    }
+
+    /// A fresh copy of our card in a TPM, with a fresh copy of the TPM.
+    ///
+    /// # Errors
+    /// It cannot be copied or started.
+    pub fn ours_in_tpm(&mut self) -> Result<Ours> {
+        let folder = self.next_copy();
+        copy(
+            &self.folder.path().join(CHIP).join("tpm"),
+            &folder.join("tpm"),
+        )?;
+        Ours::copy_in_tpm(&folder, &self.ours_in_tpm)
     }
 
     /// A fresh copy of the independent card.
@@ -282,12 +355,19 @@ impl Prepared {
     /// # Errors
     /// It cannot be copied or started.
     pub fn theirs(&mut self) -> Result<Theirs> {
-        self.copies = self.copies.saturating_add(1);
-        let state = self.folder.path().join(format!("copy-{}", self.copies));
-        copy(&self.folder.path().join("prepared"), &state)?;
+        let state = self.next_copy();
+        copy(&self.folder.path().join(THEIRS), &state)?;
         Theirs::insert(&state)
     }
+
+    fn next_copy(&mut self) -> PathBuf {
+        self.copies = self.copies.saturating_add(1);
+        self.folder.path().join(format!("copy-{}", self.copies))
+    }
 }
+
+const THEIRS: &str = "theirs";
+const CHIP: &str = "chip";
 
 fn copy(from: &Path, to: &PathBuf) -> Result<()> {
     std::fs::create_dir_all(to)?;

@@ -459,4 +459,22 @@ pub const ALL: &[Difference] = &[
         "6A80",
         "what joins the pieces there takes the interrupting command for the last piece and answers by what came of it",
     ),
+    theirs(
+        (
+            "an AES-128 management key is set and proved both ways and one way",
+            "SP 800-78-4, table 6-2; set by Yubico's command, PIV has none",
+        ),
+        1,
+        "6A80 at setting it",
+        "it holds triple DES and AES-256 alone",
+    ),
+    theirs(
+        (
+            "an AES-192 management key is set and proved both ways and one way",
+            "SP 800-78-4, table 6-2; set by Yubico's command, PIV has none",
+        ),
+        1,
+        "6A80 at setting it",
+        "it holds triple DES and AES-256 alone",
+    ),
 ];

@@ -72,7 +72,7 @@ pub fn run() -> Result<()> {
     let seconds = number("LANYARD_FUZZ_SECONDS").map(Duration::from_secs);
     let pool = pool();
     let mut dice = Dice(seed);
-    let mut prepared = Prepared::new()?;
+    let mut prepared = Prepared::both()?;
     let mut pair = Pair::fresh(&mut prepared)?;
     let (mut sent, start) = (0, Instant::now());
     let mut excused: BTreeMap<&str, u32> = BTreeMap::new();

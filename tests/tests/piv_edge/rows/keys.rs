@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{
     RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use aws_lc_rs::{agreement, digest};
+use lanyard_piv::{ManagementAlgorithm, ManagementKey};
 
 use super::{
     Row, Step, anything, asked, either, manager, nothing, pin, row, send, whole, wrong_pin,
@@ -99,6 +100,27 @@ pub fn management() -> Vec<Row> {
             "SP 800-78-4, table 6-2",
             vec![whole("00 87 00 9B 04 7C 02 80 00 00", 0x9000, |data| {
                 data.starts_with(&[0x7C, 0x0A, 0x80, 0x08])
+            })],
+        ),
+        row(
+            "an AES-128 management key is set and proved both ways and one way",
+            "SP 800-78-4, table 6-2; set by Yubico's command, PIV has none",
+            vec![Step::Play(|card| {
+                set_and_prove(card, ManagementAlgorithm::Aes128)
+            })],
+        ),
+        row(
+            "an AES-192 management key is set and proved both ways and one way",
+            "SP 800-78-4, table 6-2; set by Yubico's command, PIV has none",
+            vec![Step::Play(|card| {
+                set_and_prove(card, ManagementAlgorithm::Aes192)
+            })],
+        ),
+        row(
+            "an AES-256 management key is set and proved both ways and one way",
+            "SP 800-78-4, table 6-2; set by Yubico's command, PIV has none",
+            vec![Step::Play(|card| {
+                set_and_prove(card, ManagementAlgorithm::Aes256)
             })],
         ),
         row(
@@ -398,18 +420,58 @@ pub fn generate() -> Vec<Row> {
 
 /// External authentication with the 3DES key: a challenge, and its encryption.
 fn one_way(card: &mut dyn Card) -> Result<String> {
-    let key = lanyard_piv::ManagementKey::blank_card();
-    let (answer, status) = card.whole(&bytes("00 87 03 9B 04 7C 02 81 00 00"))?;
-    if status != 0x9000 {
-        return Ok(format!("{status:04X}"));
-    }
-    let challenge = answer
-        .strip_prefix(&bytes("7C 0A 81 08")[..])
-        .context("a challenge")?;
-    let response = key.encrypt(lanyard_piv::ManagementAlgorithm::TripleDes, challenge)?;
-    let command = [&bytes("00 87 03 9B 0C 7C 0A 82 08")[..], &response, &[0]].concat();
-    let (_, status) = card.whole(&command)?;
+    let status = prove_one_way(
+        card,
+        ManagementAlgorithm::TripleDes,
+        &ManagementKey::blank_card(),
+    )?;
     Ok(format!("{status:04X}"))
+}
+
+/// External authentication (SP 800-73-4 part 2, appendix A.2).
+fn prove_one_way(
+    card: &mut dyn Card,
+    algorithm: ManagementAlgorithm,
+    key: &ManagementKey,
+) -> Result<u16> {
+    let head = [0x00, 0x87, algorithm.id(), 0x9B];
+    let (answer, status) = card.chained(head, &bytes("7C 02 81 00"))?;
+    if status != 0x9000 {
+        return Ok(status);
+    }
+    let block = algorithm.block_bytes() as u8;
+    let challenge = answer.strip_prefix(&[0x7C, block + 2, 0x81, block]);
+    let response = key.encrypt(algorithm, challenge.context("a challenge")?)?;
+    let answer = element("7C", &element("82", &response));
+    Ok(card.chained(head, &answer)?.1)
+}
+
+/// Sets another management key, and proves it in both ways after a reset; the old one is worthless.
+fn set_and_prove(card: &mut dyn Card, algorithm: ManagementAlgorithm) -> Result<String> {
+    card.as_manager()?;
+    let key = vec![0x6B; algorithm.key_bytes()];
+    let data = [&[algorithm.id(), 0x9B, key.len() as u8][..], &key].concat();
+    let (_, status) = card.chained([0x00, 0xFF, 0xFF, 0xFF], &data)?;
+    if status != 0x9000 {
+        return Ok(format!("{status:04X} at setting it"));
+    }
+    let key = ManagementKey::new(&key)?;
+    for both in [true, false] {
+        card.reset()?;
+        let status = match both {
+            true => card.prove_both_ways(algorithm, &key)?,
+            false => prove_one_way(card, algorithm, &key)?,
+        };
+        if status != 0x9000 {
+            return Ok(format!("{status:04X} with both ways {both}"));
+        }
+        let (_, status) = card.whole(&bytes("00 DB 3F FF 07 5C 03 5F C1 05 53 00"))?;
+        ensure!(status == 0x9000, "the right to write: {status:04X}");
+    }
+    card.reset()?;
+    let old = card.prove_both_ways(ManagementAlgorithm::TripleDes, &ManagementKey::blank_card());
+    ensure!(!matches!(old, Ok(0x9000)), "the old key still opens");
+    Ok("9000".to_owned())
 }
 
 /// ECDH with the key of 9D, whose public half a host knows from its certificate; here it is made
