@@ -18,7 +18,7 @@ use lanyard_authority::{
 };
 use lanyard_directory::AccountId;
 use lanyard_enrol::{CardBefore, DeskError, EnrolmentOrder, HandedOut};
-use lanyard_store::{CardChangeError, CardRecord, StoreError};
+use lanyard_store::{CardChangeError, CardRecord, StoreError, Tx};
 use lanyard_x509::Sid;
 use time::OffsetDateTime;
 
@@ -53,10 +53,13 @@ pub fn used(app: &App, row: &CertificateRow, now: OffsetDateTime) {
     let (Some(guid), Some(holder)) = (row.card_guid, row.account.clone()) else {
         return;
     };
-    let noted = app.store.write(move |tx| tx.card_used(&guid, &holder, now));
-    if let Err::<(), StoreError>(error) = noted {
-        tracing::warn!(%error, "the use of a card could not be noted");
-    }
+    // Nobody waits for it: a sign-in must not cost a write of its own.
+    let warn = |error: StoreError| tracing::warn!(%error, "the use of a card could not be noted");
+    let work = move |tx: &mut Tx<'_>| tx.card_used(&guid, &holder, now);
+    let noted = app
+        .store
+        .submit(work, move |done| done.unwrap_or_else(warn));
+    noted.unwrap_or_else(warn);
 }
 
 /// Writes down which cards' certificates are over.
