@@ -171,7 +171,16 @@ impl<S: Storage> TpmCard<S> {
             }
             Err(_) => {}
         }
-        self.follow(self.with_desk(desk));
+        let mut next = self.with_desk(desk);
+        if result.is_ok() {
+            // The desk's secret was right, so the PUK's place is taken, also if this program was
+            // stopped before it could write so.
+            next.puk_given_up = true;
+            if let Guard::Counters(counters) = &mut next.guard {
+                counters.admin.clear();
+            }
+        }
+        self.follow(next);
         result
     }
 

@@ -130,7 +130,14 @@ impl<S: Storage> Keeper for TpmCard<S> {
         self.check_digits(new)?;
         let admin = self.auth(Which::Puk, puk.padded());
         if let Guard::Counters(_) = &self.state.guard {
-            return self.unblock_with(&admin, new);
+            self.unblock_with(&admin, new)?;
+            if self.state.desk.is_some() {
+                // Arming was cut off, and the PUK still holds: the desk's secret never will.
+                let mut next = self.state.clone();
+                next.desk = None;
+                self.follow(next);
+            }
+            return Ok(());
         }
         let k = self.open_counted(Which::Puk, &admin)?;
         let secret = self.auth(Which::Pin, new.pin().padded());

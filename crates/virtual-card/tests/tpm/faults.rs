@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use lanyard_piv::{Algorithm, Slot};
+use lanyard_piv::{Algorithm, DeskKey, Slot};
 use lanyard_tpm::wire::Writer;
 use lanyard_tpm::{
     AuthValue, Connect, Device, Hierarchy, NvPublic, SessionKind, Template, TpmError, Transport,
@@ -66,44 +66,55 @@ impl Transport for CutLine {
 /// Does `work` with a line that is cut after each possible number of commands, and looks at the card
 /// afterwards with a whole line.
 fn cut_everywhere(
+    work: impl Fn(&mut TpmCard<MemoryStorage>) -> bool + Sync,
+    look: impl Fn(&mut TpmCard<MemoryStorage>, bool) + Sync,
+) {
+    std::thread::scope(|scope| {
+        for heard in [false, true] {
+            let (work, look) = (&work, &look);
+            scope.spawn(move || cut_with(heard, work, look));
+        }
+    });
+}
+
+fn cut_with(
+    heard: bool,
     work: impl Fn(&mut TpmCard<MemoryStorage>) -> bool,
     look: impl Fn(&mut TpmCard<MemoryStorage>, bool),
 ) {
-    for heard in [false, true] {
-        let bench = bench();
-        let mut finished = false;
-        for cut in 0..200 {
-            // A card of its own for each cut, in the same chip; the former one is forgotten.
-            for handle in bench.indices() {
-                let mut tpm = bench.device().connect().unwrap();
-                let index = tpm.read_index(handle).unwrap();
-                tpm.undefine(&index.place()).unwrap();
-            }
-            let mut card = bench.own_card();
-            card.generate(Slot::Authentication, Algorithm::EccP256)
-                .unwrap();
-            drop(card);
-            let left = Arc::new(AtomicUsize::new(usize::MAX / 2));
-            let line = Cut {
-                device: bench.device(),
-                left: Arc::clone(&left),
-                heard,
-            };
-            let storage = bench.storage.clone();
-            let mut card = TpmCard::open(&storage.bytes(), storage, Arc::new(line)).unwrap();
-            left.store(cut, Ordering::SeqCst);
-            let done = work(&mut card);
-            let untouched = left.load(Ordering::SeqCst) > 0;
-            drop(card);
-            clean_up(&bench.device());
-            look(&mut bench.reopen(), done);
-            if done && untouched {
-                finished = true;
-                break;
-            }
+    let bench = bench();
+    let mut finished = false;
+    for cut in 0..200 {
+        // A card of its own for each cut, in the same chip; the former one is forgotten.
+        for handle in bench.indices() {
+            let mut tpm = bench.device().connect().unwrap();
+            let index = tpm.read_index(handle).unwrap();
+            tpm.undefine(&index.place()).unwrap();
         }
-        assert!(finished, "the work never got through");
+        let mut card = bench.own_card();
+        card.generate(Slot::Authentication, Algorithm::EccP256)
+            .unwrap();
+        drop(card);
+        let left = Arc::new(AtomicUsize::new(usize::MAX / 2));
+        let line = Cut {
+            device: bench.device(),
+            left: Arc::clone(&left),
+            heard,
+        };
+        let storage = bench.storage.clone();
+        let mut card = TpmCard::open(&storage.bytes(), storage, Arc::new(line)).unwrap();
+        left.store(cut, Ordering::SeqCst);
+        let done = work(&mut card);
+        let untouched = left.load(Ordering::SeqCst) > 0;
+        drop(card);
+        clean_up(&bench.device());
+        look(&mut bench.reopen(), done);
+        if done && untouched {
+            finished = true;
+            break;
+        }
     }
+    assert!(finished, "the work never got through");
 }
 
 fn opens(card: &mut TpmCard<MemoryStorage>, text: &str) -> bool {
@@ -151,6 +162,33 @@ fn a_puk_change_cut_anywhere_leaves_one_puk() {
                 .map(|result| matches!(result, Ok(()) | Err(ReferenceError::SameAsOld)));
             assert!(works[0] != works[1], "neither or both: {works:?}");
             assert!(!done || works[1]);
+        },
+    );
+}
+
+#[test]
+fn an_arming_for_the_desk_cut_anywhere_leaves_the_puk_or_the_desk() {
+    let key = || DeskKey::new([7; 32]);
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    cut_everywhere(
+        |card| {
+            card.verify(&pin(PIN))
+                .is_ok_and(|opened| card.arm_desk(&opened, &key()).is_ok())
+        },
+        |card, done| {
+            let by_puk = card.unblock(&puk(PUK), &new(OTHER_PIN)).is_ok();
+            let by_desk = card.desk_challenge(at(1)).is_ok_and(|ready| {
+                let response = key().respond(card.guid(), &ready.challenge);
+                let chosen = new("618203");
+                card.desk_unblock(&response, &chosen, at(2)).is_ok()
+            });
+            assert!(by_puk != by_desk, "PUK {by_puk}, desk {by_desk}");
+            assert!(!done || by_desk);
+            // What was cut off can be done again, with the PIN.
+            if by_puk {
+                let opened = card.verify(&pin(OTHER_PIN)).unwrap();
+                card.arm_desk(&opened, &key()).unwrap();
+            }
         },
     );
 }
