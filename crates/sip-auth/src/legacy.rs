@@ -185,7 +185,7 @@ impl InnerTls for Handshake {
             return Err(InnerTlsError::UnexpectedData);
         }
         let output = std::mem::take(&mut memory.output);
-        if self.finished {
+        if self.finished || output.is_empty() {
             return Ok(output);
         }
         // Only our first flight leaves the handshake unfinished.
