@@ -96,6 +96,15 @@ fn cards_that_are_no_piv_cards_sign_in_through_their_module() {
         alice.must(&["sign-in", ALICE], &pin(TOKEN_PIN))?;
         alice.must(&["exit"], &[])?;
 
+        // The PIN went to the token and stayed nowhere.
+        let mut grep = Command::new("grep");
+        grep.args(["--recursive", "--files-with-matches", TOKEN_PIN]);
+        let found = run_limited(grep.arg(&world.folder), "", Duration::from_secs(60))?;
+        if !found.stdout.is_empty() {
+            let files = String::from_utf8_lossy(&found.stdout).into_owned();
+            bail!("the PIN lies in: {files}");
+        }
+
         hsm.remove("First token")?;
         hsm.remove("Second token")?;
         let sign_in = ["sign-in", ALICE, "--card-wait", "1"];

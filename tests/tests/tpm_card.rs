@@ -222,3 +222,55 @@ fn ten_cards_are_made_with_their_own_policy_and_the_eleventh_is_refused() {
         },
     );
 }
+
+#[test]
+fn a_card_in_the_tpm_proves_where_its_key_lives_and_a_file_cannot() {
+    in_a_world(
+        "a_card_in_the_tpm_proves_where_its_key_lives_and_a_file_cannot",
+        |world| {
+            let (alice, chip) = computer_with_tpm(world)?;
+            let root = chip.state().join("../ca/swtpm-localca-rootca-cert.pem");
+            let issuer = chip.state().join("../ca/issuercert.pem");
+            for file in [&root, &issuer] {
+                let file = file.to_str().context("path")?;
+                world
+                    .server
+                    .must(&["attestation", "add-maker", file, "--of", "tpm"])?;
+            }
+            let demand = ["policy", "set", "--default", "--key-assurance"];
+            world
+                .server
+                .must(&[&demand[..], &["tpm-certificate"]].concat())?;
+
+            // A file says nothing about its key; nothing is lost by trying.
+            alice.create_card("file", &["--sealed-file"])?;
+            world.wait_for_cards(&alice, 1)?;
+            let code = world.server.enrol_code(ALICE)?;
+            let error = alice.must_fail(
+                &["card", "enrol", ALICE],
+                &[
+                    ("--pin-fd", "12345678"),
+                    ("--new-pin-fd", PIN),
+                    ("--code-fd", &code),
+                ],
+            )?;
+            ensure!(error.contains("LY-1470"), "{error}");
+            alice.must(&["card", "destroy", "--yes"], &[])?;
+
+            // The chip does, and the same code is still good.
+            alice.create_card("chip", &["--attestation", "aik-and-cert"])?;
+            world.wait_for_cards(&alice, 1)?;
+            let words = alice.enrol(&code, PIN)?;
+            ensure!(words.contains("Proving where the key lives"), "{words}");
+            alice.sign_in(PIN)?;
+            world.must_be_signed_in(&alice)?;
+            alice.must(&["sign-out"], &[])?;
+
+            // Whoever wants the chip itself listed, lists it; until then the card stays outside.
+            world.server.must(&[&demand[..], &["tpm-known"]].concat())?;
+            let error = alice.must_fail(&["sign-in", ALICE], &[("--pin-fd", PIN)])?;
+            ensure!(error.contains("LY-1470"), "{error}");
+            Ok(())
+        },
+    );
+}
