@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod agent;
+mod attestation;
 pub mod card_life;
 pub mod cards;
 pub mod config;

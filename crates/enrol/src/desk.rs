@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use lanyard_authority::{
@@ -14,7 +15,7 @@ use lanyard_directory::{
 use lanyard_x509::Certificate;
 use time::OffsetDateTime;
 
-use crate::attestation::{Makers, Randomness};
+use crate::attestation::{Challenges, Makers, Randomness};
 use crate::order::EnrolmentOrder;
 use crate::refusal::Refusal;
 
@@ -175,6 +176,9 @@ pub trait EnrolmentDesk: Send + Sync + 'static {
 
     /// Whose word counts about where a key lives.
     fn makers(&self) -> impl Future<Output = Result<Makers, StorageError>> + Send;
+
+    /// The challenges that are open.
+    fn challenges(&self) -> &Mutex<Challenges>;
 
     /// Fresh randomness for a challenge.
     ///

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::attestation::{AttestationError, CHALLENGE_LIFETIME, Challenges};
+use crate::attestation::{AttestationError, CHALLENGE_LIFETIME};
 use crate::decide::{admit, decide, is_enough};
 use crate::desk::{DeskError, EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt};
 use crate::limit::{ATTEMPT_WINDOW, Attempts, TRACKED_MAX, TooMany};
@@ -49,7 +49,6 @@ pub fn router<D: EnrolmentDesk>(desk: Arc<D>) -> Router {
         desk,
         peers: Mutex::new(Attempts::new(ATTEMPT_WINDOW, TRACKED_MAX)),
         wrong_codes: Mutex::new(Attempts::new(CODE_TRY_WINDOW.unsigned_abs(), TRACKED_MAX)),
-        challenges: Mutex::new(Challenges::default()),
     };
     Router::new()
         .route(ENROLMENTS_PATH, post(enrol::<D>))
@@ -64,7 +63,6 @@ struct Counter<D> {
     desk: Arc<D>,
     peers: Mutex<Attempts<IpAddr>>,
     wrong_codes: Mutex<Attempts<SipAddress>>,
-    challenges: Mutex<Challenges>,
 }
 
 /// The answer to an enrolment.
@@ -213,7 +211,7 @@ impl<D: EnrolmentDesk> Counter<D> {
         let makers = self.desk.makers().await.map_err(DeskError::from)?;
         let random = self.desk.randomness()?;
         let now = self.desk.now();
-        let begun = lock(&self.challenges).begin(&body, &makers, random, now, begun)?;
+        let begun = lock(self.desk.challenges()).begin(&body, &makers, random, now, begun)?;
         Ok(ChallengeAnswer {
             id: STANDARD.encode(begun.id),
             nonce: STANDARD.encode(begun.nonce),
@@ -234,7 +232,7 @@ impl<D: EnrolmentDesk> Counter<D> {
         };
         let makers = self.desk.makers().await.map_err(DeskError::from)?;
         let now = self.desk.now();
-        let mut challenges = lock(&self.challenges);
+        let mut challenges = lock(self.desk.challenges());
         Ok(challenges.judge(evidence, &asked.csr, &asked.key, &makers, now, begun))
     }
 

@@ -20,7 +20,7 @@ use time::macros::datetime;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::attestation::{Makers, Randomness};
+use crate::attestation::{Challenges, Makers, Randomness};
 use crate::desk::{CardBefore, DeskError, HandedOut, PersonFacts};
 use crate::order::EnrolmentOrder;
 
@@ -34,6 +34,7 @@ struct Desk {
     authority: Authority,
     code: Mutex<StoredCode>,
     facts: Mutex<PersonFacts>,
+    challenges: Mutex<Challenges>,
     start: Instant,
     offset: Mutex<Duration>,
     paused: Mutex<Vec<Duration>>,
@@ -73,6 +74,7 @@ impl Desk {
             authority: Authority::new(settings).unwrap(),
             code: Mutex::new(StoredCode::new(&code, [1; 16], NOW)),
             facts: Mutex::new(facts),
+            challenges: Mutex::default(),
             start: Instant::now(),
             offset: Mutex::default(),
             paused: Mutex::default(),
@@ -145,6 +147,10 @@ impl EnrolmentDesk for Desk {
 
     async fn makers(&self) -> Result<Makers, StorageError> {
         Ok(Makers::default())
+    }
+
+    fn challenges(&self) -> &Mutex<Challenges> {
+        &self.challenges
     }
 
     fn randomness(&self) -> Result<Randomness, DeskError> {

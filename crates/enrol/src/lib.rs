@@ -16,7 +16,7 @@ mod order;
 mod refusal;
 mod request;
 
-pub use attestation::{AttestationError, Evidence, Makers, NONCE_BYTES, Randomness};
+pub use attestation::{AttestationError, Challenges, Evidence, Makers, NONCE_BYTES, Randomness};
 pub use decide::{admit, decide, is_enough};
 pub use desk::{
     CardBefore, DeskError, EnrolmentDesk, HandedOut, Peer, PersonFacts, RefusedAttempt,

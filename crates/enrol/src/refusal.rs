@@ -93,9 +93,7 @@ impl Refusal {
             Self::Attestation(AttestationError::Challenge) => StatusCode::CONFLICT,
             Self::Attestation(AttestationError::Malformed | AttestationError::Keys)
             | Self::Request(_)
-            | Self::Desk(DeskError::KeyRefused) => {
-                StatusCode::BAD_REQUEST
-            }
+            | Self::Desk(DeskError::KeyRefused) => StatusCode::BAD_REQUEST,
             Self::Code
             | Self::AccountDisabled
             | Self::CardKind

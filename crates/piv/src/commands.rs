@@ -38,6 +38,10 @@ pub mod ins {
     pub const PUT_DATA: u8 = 0xDB;
     /// Unblocking by the help desk and moving a key, extensions of our own card (`desk`).
     pub const DESK: u8 = 0xF0;
+    /// A TPM's word for the card's keys, an extension of our own card (`chip`).
+    pub const CHIP: u8 = 0xF1;
+    /// ATTEST, an extension of Yubico's that other makers took over.
+    pub const ATTEST: u8 = 0xF9;
     /// GET METADATA, a wide-spread extension of Yubico's.
     pub const GET_METADATA: u8 = 0xF7;
     /// SET MANAGEMENT KEY, a wide-spread extension of Yubico's.

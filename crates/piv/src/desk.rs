@@ -376,7 +376,10 @@ mod tests {
         let response = key.respond(Guid::new([0x11; 16]), &challenge());
         assert_eq!(challenge().to_string(), "12345-6789T");
         assert_eq!(response.reveal().as_str(), "X46K-2FD6-Y0CE-1PDT");
-        assert_eq!(format!("{response:?} {key:?}"), "DeskResponse(..) DeskKey(..)");
+        assert_eq!(
+            format!("{response:?} {key:?}"),
+            "DeskResponse(..) DeskKey(..)"
+        );
     }
 
     #[test]

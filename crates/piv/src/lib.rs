@@ -11,6 +11,7 @@
 mod apdu;
 mod authenticate;
 mod chain;
+mod chip;
 mod commands;
 mod desk;
 mod management;
@@ -28,6 +29,7 @@ pub use apdu::{
 };
 pub use authenticate::DynamicAuthentication;
 pub use chain::{Incoming, IncomingError, Outgoing};
+pub use chip::{ChipEvidence, OpenedSecret, QUALIFYING_BYTES_MAX, WrappedSecret, chip_p1};
 pub use commands::{
     AID, AID_PREFIX_BYTES_MIN, ins, key_reference, matches_application, reference_change,
 };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use lanyard_authority::{Authority, CardSecrets};
 use lanyard_directory::{Directory, Snapshot};
+use lanyard_enrol::Challenges;
 use lanyard_store::Store;
 use tokio::sync::watch;
 
@@ -33,6 +34,8 @@ pub struct App {
     /// Whether a new revocation list has to be made although the old one is still fresh: at the
     /// start, and when the one after a withdrawal could not be made.
     pub(crate) list_is_due: AtomicBool,
+    /// Challenges for TPMs that were begun and not yet answered.
+    pub(crate) challenges: Mutex<Challenges>,
     /// Who lost the way of the password while this server runs.
     pub closures: Closures,
     /// One administrative change at a time, so that memory follows the database in its order.
@@ -64,6 +67,7 @@ impl App {
             authority,
             card_secrets: ArcSwap::from_pointee(card_secrets),
             list_is_due: AtomicBool::new(true),
+            challenges: Mutex::default(),
             closures: Closures::default(),
             changes: Mutex::new(()),
             sessions: OnceLock::new(),

@@ -19,11 +19,11 @@ use lanyard_directory::{
     Account, AccountId, CodeVerdict, EnrolCode, EnrolCodes, SipAddress, StorageError,
 };
 use lanyard_enrol::{
-    CardBefore, DeskError, EnrolmentDesk, EnrolmentOrder, HandedOut, Makers, Peer, PersonFacts,
-    Randomness, RefusedAttempt,
+    CardBefore, Challenges, DeskError, EnrolmentDesk, EnrolmentOrder, HandedOut, Makers, Peer,
+    PersonFacts, Randomness, RefusedAttempt,
 };
 use lanyard_x509::{Certificate, Serial};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
@@ -111,6 +111,10 @@ impl EnrolmentDesk for Desk {
         let app = Arc::clone(&self.app);
         let read = tokio::task::spawn_blocking(move || crate::attestation::makers(&app.store));
         read.await.unwrap_or(Err(StorageError::Failed))
+    }
+
+    fn challenges(&self) -> &Mutex<Challenges> {
+        &self.app.challenges
     }
 
     fn randomness(&self) -> Result<Randomness, DeskError> {

@@ -4,13 +4,16 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use lanyard_card::Cards;
-use lanyard_card::piv::Pin;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lanyard_card::piv::{Pin, Slot};
+use lanyard_card::{CardSession, Cards};
 use lanyard_fault::Fault;
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::address::SignInAddress;
+use crate::attestation::{Evidence, gather};
 use crate::cards::CardFacts;
 use crate::config::ClientConfig;
 use crate::net::{HttpAnswer, HttpRequest, Method, Net, authority};
@@ -70,6 +73,21 @@ impl Reach {
     pub fn post(&self, path: &str, json: String) -> Result<HttpAnswer, Problem> {
         let url = format!("{}{path}", self.base);
         self.wait(self.exchange(HttpRequest::post(url, "application/json", json)))
+    }
+
+    /// What the card says about where the key in a slot lives; `csr` is the request that it signed, in base64. The
+    /// management key was shown to the card before.
+    pub(crate) fn prove(
+        &self,
+        session: &mut CardSession,
+        slot: Slot,
+        csr: &str,
+    ) -> Result<Option<Evidence>, Problem> {
+        let der = STANDARD
+            .decode(csr)
+            .map_err(|_| Problem::new(Fault::CardUnusable))?;
+        let service = format!("{}{ENROLMENTS_PATH}", self.base);
+        self.wait(gather(&self.net, &service, session, slot, &der))
     }
 
     /// Asks the card listener with a card. The PIN is for one VERIFY.

@@ -128,10 +128,18 @@ pub fn renew(order: &RenewalOrder<'_>, tell: &mut dyn FnMut(&str)) -> Result<Ren
     let presence_csr = presence
         .as_ref()
         .and_then(|key| request(&mut session, Slot::CardAuthentication, key, name).ok());
+    let evidence = if order.new_key {
+        reach.prove(&mut session, slot, &csr)?
+    } else {
+        None
+    };
     drop(session);
 
     tell("Asking for the certificate…");
-    let body = serde_json::json!({ "csr": csr, "card_authentication_csr": presence_csr });
+    let mut body = serde_json::json!({ "csr": csr, "card_authentication_csr": presence_csr });
+    if let Some(evidence) = evidence {
+        body["attestation"] = serde_json::to_value(evidence).unwrap_or_default();
+    }
     let body = Some(body.to_string());
     let answer = reach.with_card(cards, facts, &pin, RENEWAL_PATH, body)?;
     let answer: Answer =

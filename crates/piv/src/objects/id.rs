@@ -19,6 +19,8 @@ const CONTENTS: Tag = Tag::new(0x53);
 pub struct ObjectId(Tag);
 
 impl ObjectId {
+    /// Certificate of the key with which a card attests its others (slot F9): Yubico's, and of those who follow.
+    pub const ATTESTATION_CERTIFICATE: Self = Self(Tag::new(0x5F_FF01));
     /// Discovery object; wrapped in its own tag.
     pub const DISCOVERY: Self = Self(Tag::new(0x7E));
     /// Biometric information templates group; wrapped in its own tag.

@@ -5,18 +5,24 @@
 //! The old certificates stay good until the new one has been used: whatever breaks off in between, the card
 //! has one that signs in. A session that rests on the old one goes on.
 
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use lanyard_attest::Level;
 use lanyard_authority::audit::{Action, AuditEntry};
 use lanyard_authority::{
     Actor, Card, CardEvent, CardKeys, CardOrder, CertificateRow, IssuedCard, ProfileName, Registry,
     Status,
 };
 use lanyard_directory::Account;
+use lanyard_enrol::{Evidence, Refusal, is_enough};
 use lanyard_fault::Fault;
 use lanyard_store::CardChangeError;
-use lanyard_x509::{PublicKey, Serial};
+use lanyard_x509::{Certificate, Oid, PublicKey, Serial};
 use time::{Duration, OffsetDateTime};
 
 use crate::app::App;
+use crate::attestation;
 use crate::desk::{draw, person};
 
 /// How long before its end a certificate can be renewed.
@@ -29,6 +35,10 @@ pub struct Renewal {
     pub key: PublicKey,
     /// The key in slot 9E.
     pub authentication_key: Option<PublicKey>,
+    /// The request for slot 9A as it came: the evidence names it.
+    pub csr: Vec<u8>,
+    /// What proves where a new key lives.
+    pub evidence: Option<Evidence>,
 }
 
 /// What came of a report that a renewed certificate is in use.
@@ -80,6 +90,38 @@ fn in_window(row: &CertificateRow, now: OffsetDateTime) -> Result<(), Fault> {
     }
 }
 
+/// What is proved about the key of the next certificate: of the old key what was proved before, of a new one what its
+/// chip says now.
+fn policies(
+    app: &App,
+    account: &Account,
+    row: &CertificateRow,
+    asked: &Renewal,
+    now: OffsetDateTime,
+) -> Result<Vec<Oid>, Fault> {
+    let own = app.authority.card_attested_policy();
+    let old = row.der.as_deref().map(Certificate::from_der);
+    let old = old.and_then(Result::ok).ok_or(Fault::ServerInternal)?;
+    let level = if old.spki_der() == asked.key.spki_der() {
+        Level::of_policies(&old.extensions().policies, own.as_ref())
+    } else if let Some(evidence) = &asked.evidence {
+        let makers = attestation::makers(&app.store).map_err(|_| Fault::ServerInternal)?;
+        let (csr, key) = (&asked.csr, &asked.key);
+        app.challenges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .judge(evidence, csr, key, &makers, now, Instant::now())
+            .map_err(|error| Refusal::from(error).fault())?
+    } else {
+        Level::None
+    };
+    let demanded = app.directory.load().policy_of(account).key_assurance;
+    if !is_enough(level, demanded) {
+        return Err(Fault::KeyAssuranceDemanded);
+    }
+    Ok(level.policy(own.as_ref()).into_iter().collect())
+}
+
 /// Renews the card that `row` is the certificate of; it was checked like one that signs in.
 ///
 /// # Errors
@@ -119,13 +161,14 @@ pub fn renew(
     {
         return Err(Fault::RenewalNotNeeded);
     }
+    let policies = policies(app, account, row, &asked, now)?;
     let requester = Actor::Person(holder.clone());
     let order = CardOrder {
         person: person(account).map_err(|e| internal(&e))?,
         card: Card { guid, kind },
         key: asked.key,
         authentication_key: asked.authentication_key,
-        policies: Vec::new(),
+        policies,
         requester: requester.clone(),
         // The valid card vouches for its successor; the policy of the server allows it.
         approver: Actor::System("renewal".into()),

@@ -18,6 +18,7 @@ use lanyard_authority::{
     Actor, CardGuid, CardState, CertificateRow, ProfileName, Registry, Status,
 };
 use lanyard_directory::Account;
+use lanyard_enrol::Evidence;
 use lanyard_fault::Fault;
 use lanyard_store::{CardRecord, StoreError};
 use lanyard_x509::{Certificate, Csr, CsrError, PublicKey, Sid, SignatureError};
@@ -145,6 +146,9 @@ struct RenewalBody<'a> {
     csr: &'a str,
     #[serde(default)]
     card_authentication_csr: Option<&'a str>,
+    /// What proves where a new key lives.
+    #[serde(default)]
+    attestation: Option<Evidence>,
 }
 
 #[derive(Serialize)]
@@ -191,6 +195,8 @@ async fn renewal(
         let asked: RenewalBody<'_> = parsed(&headers, &body)?;
         let asked = Renewal {
             key: key_of(asked.csr)?,
+            csr: STANDARD.decode(asked.csr).unwrap_or_default(),
+            evidence: asked.attestation,
             authentication_key: asked.card_authentication_csr.map(key_of).transpose()?,
         };
         if asked.authentication_key.as_ref() == Some(&asked.key) {

@@ -6,6 +6,7 @@
 
 mod access;
 mod authenticate;
+mod chip;
 mod desk;
 mod objects;
 mod references;
@@ -127,6 +128,7 @@ impl Application {
             ins::GET_DATA => objects::get_data(access, keeper, command),
             ins::PUT_DATA => objects::put_data(access, keeper, command),
             ins::GET_METADATA => objects::get_metadata(keeper, command),
+            ins::CHIP => chip::chip(access, keeper, command),
             ins::DESK => desk::desk(access, keeper, now, command),
             ins::SET_MANAGEMENT_KEY => objects::set_management_key(access, keeper, command),
             // Yubico's version and serial number among them: this card is not a YubiKey.
