@@ -53,6 +53,11 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     signatures.args(["run", "--release", "--locked", "-p", "lanyard-virtual-card"]);
     signatures.args(["--example", "signatures"]);
     step("signatures", &mut signatures)?;
+    // The handshake inside SIP of clients that know only TLS 1.0; needs libssl-dev.
+    let mut old_clients = cargo();
+    old_clients.args(["run", "--release", "--locked", "-p", "lanyard-sip-auth"]);
+    old_clients.args(["--features", "legacy", "--example", "legacy_handshake"]);
+    step("handshakes of old clients", &mut old_clients)?;
     let bin = root().join("target/release");
     let folder = root().join("target/bench");
     let _ = std::fs::remove_dir_all(&folder);
