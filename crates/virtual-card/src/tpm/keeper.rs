@@ -281,6 +281,10 @@ impl<S: Storage> Keeper for TpmCard<S> {
         self.commit(next)
     }
 
+    fn has_desk(&self) -> bool {
+        true
+    }
+
     fn arm_desk(&mut self, opened: &Opened, key: &DeskKey) -> Result<(), KeeperError> {
         self.arm(opened, key)
     }
