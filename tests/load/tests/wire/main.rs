@@ -19,3 +19,4 @@ mod roster;
 mod secrecy;
 mod sip;
 mod tickets;
+mod versions;
