@@ -185,7 +185,7 @@ fn bombs_patterns_and_huge_questions_find_nothing() {
                 "zo_",
                 "z%",
                 "*",
-                "z*",
+                "z*e",
                 ".*",
                 "' OR '1'='1",
                 "\\",
