@@ -31,6 +31,8 @@ pub(super) fn run(module: &Path) -> Result<(), CardFault> {
     let input = std::io::stdin();
     let line = input.as_fd().try_clone_to_owned();
     let mut line = UnixStream::from(line.map_err(|_| CardFault::ModuleUnusable)?);
+    // Started by hand there is no program at the other end.
+    line.peer_addr().map_err(|_| CardFault::ModuleUnusable)?;
     let mut host = Host {
         module: None,
         key: None,

@@ -266,15 +266,14 @@ fn card_lines(card: &CardView, style: Style) -> Vec<String> {
     if card.pin_pad {
         field("", "It can be typed on the reader.");
     }
-    match &card.sign_in {
-        Some(verdict) => match &verdict.left_out {
+    if let Some(verdict) = &card.sign_in {
+        match &verdict.left_out {
             None => field("Sign-in", &format!("fits for {}", verdict.address)),
             Some(reason) => {
                 let words = format!("left out for {}: {reason}", verdict.address);
                 field("Sign-in", &style.warn(&words));
             }
-        },
-        None => {}
+        }
     }
     lines
 }

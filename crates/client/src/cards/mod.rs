@@ -23,8 +23,8 @@ pub(crate) use listing::{facts_of, list_with_own};
 pub use problems::{card_problem, new_pin_problem, pin_format_problem, tries_in_words};
 pub use selection::{Fit, Remembered, fit};
 pub use virtual_cards::{
-    AdminKeyChoice, AttestationChoice, CreateCard, Created, KeeperChoice, PinChoice, PukChoice, create, destroy, is_first_pin,
-    parse_admin_key, stored_admin_key,
+    AdminKeyChoice, AttestationChoice, CreateCard, Created, KeeperChoice, PinChoice, PukChoice,
+    create, destroy, is_first_pin, parse_admin_key, stored_admin_key,
 };
 pub(crate) use virtual_cards::{forget_stored_admin_key, keeps_own_puk};
 

@@ -86,7 +86,7 @@ pub fn fit(
         let facts = card.certificate.as_ref();
         facts.is_none_or(|facts| !remembered.refused.contains(&facts.serial))
     };
-    if fitting.iter().any(|card| is_good(card)) {
+    if fitting.iter().any(&is_good) {
         for card in fitting.extract_if(.., |card| !is_good(card)) {
             let reason = Problem::new(Fault::SignInRefused)
                 .with_detail("The server refused this card before.");

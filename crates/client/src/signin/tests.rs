@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use lanyard_card::CardFault;
-use lanyard_card::piv::Pin;
 use lanyard_fault::Fault;
 use lanyard_soap::autodiscover::{AutodiscoverResponse, Format};
 use rustls::RootCertStore;
