@@ -279,7 +279,7 @@ impl GenerateTemplate {
             if element.tag != PARAMETER {
                 return Err(TlvError::Unexpected(PARAMETER).into());
             }
-            // The exponent of an RSA key (SP 800-78-4, table 3-2): everybody's is 65537.
+            // The exponent of an RSA key (SP 800-78-4, 3.1): everybody's is 65537.
             if !matches!(without_zeros(element.value), [] | [1, 0, 1]) {
                 return Err(PublicKeyError::UnknownKind);
             }

@@ -97,7 +97,7 @@ fn management(session: &mut PivSession<'_>) -> Done {
 fn key(session: &mut PivSession<'_>, slot: Slot, algorithm: KeyAlg, pin: &[u8]) -> Done {
     let name = format!("{:02X}", slot.key_ref());
     let public = session.generate_key(slot, algorithm, PinPolicy::Default, TouchPolicy::Default)?;
-    // Agreeing on secrets is for key management alone (SP 800-73-4 part 1, 3.2.4).
+    // Agreeing on secrets is for key management alone.
     let agrees = matches!(slot, Slot::KeyManagement | Slot::Retired(_));
     for (test, outcome) in session.self_test(slot, algorithm, &public, Some(pin))? {
         let refused = matches!(&outcome, Outcome::Failed(why) if why.contains("SW=6A80"));

@@ -453,7 +453,7 @@ pub const ALL: &[Difference] = &[
     theirs(
         (
             "a chain that was never ended does not reach past another command",
-            "SP 800-73-4 part 2, 2.3",
+            "ISO/IEC 7816-4, command chaining",
         ),
         3,
         "6A80",

@@ -90,6 +90,9 @@ pub const EXCUSES: &[Excuse] = &[
         "commands of Yubico and its own that only the independent card has",
         |it| matches!(it.instruction(), 0x01 | 0xF6..=0xFF),
     ),
+    ("commands of our own card", |it| {
+        matches!(it.instruction(), 0xF0 | 0xF1)
+    }),
     (
         "GET RESPONSE with nothing to give: it gives nothing, successfully",
         |it| it.instruction() == 0xC0 && it.theirs == 0x9000,

@@ -8,7 +8,7 @@ use crate::slot::Slot;
 use crate::tlv::{self, Reader, Tag, TlvError, Writer};
 
 /// Most bytes of one object that we read or write. The largest of PIV's is the facial image, for
-/// which a card keeps room for 12,710 (SP 800-73-4 part 1, table 7).
+/// which a card keeps room for 12,710 (SP 800-73-4 part 1, appendix A).
 pub const OBJECT_BYTES_MAX: usize = 16_384;
 
 const TAG_LIST: Tag = Tag::new(0x5C);

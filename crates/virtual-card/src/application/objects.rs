@@ -50,7 +50,7 @@ pub(super) fn put_data(access: &Access, keeper: &mut dyn Keeper, command: &Comma
     }
     access.require_management()?;
     let put = PutData::parse(command.data()).map_err(|error| match error {
-        // Table 9: what cannot be written is a function that is not supported.
+        // 3.3.1: what cannot be written is a function that is not supported.
         ObjectError::UnknownObject => StatusWord::FUNCTION_NOT_SUPPORTED,
         _ => StatusWord::WRONG_DATA,
     })?;

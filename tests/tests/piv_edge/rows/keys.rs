@@ -144,7 +144,7 @@ pub fn management() -> Vec<Row> {
         ),
         row(
             "a proof is forgotten by a reset",
-            "SP 800-73-4 part 2, 2.4.1",
+            "SP 800-73-4 part 2, 2.4",
             vec![
                 manager(),
                 Step::Reset,
@@ -153,7 +153,7 @@ pub fn management() -> Vec<Row> {
         ),
         row(
             "a management key is proved whether or not the PIN is",
-            "SP 800-73-4 part 2, 2.4.1",
+            "SP 800-73-4 part 2, 2.4",
             vec![
                 pin(),
                 manager(),
@@ -190,7 +190,7 @@ pub fn private() -> Vec<Row> {
         ),
         row(
             "9C asks for the PIN before each use",
-            "SP 800-73-4 part 1, 3.2.3 and table 4b",
+            "SP 800-73-4 part 1, table 4b",
             vec![
                 pin(),
                 sign("14", "9C", 0x9000),

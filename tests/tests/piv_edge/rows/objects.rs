@@ -49,7 +49,7 @@ pub fn select() -> Vec<Row> {
         ),
         row(
             "a card that was reset has forgotten the PIN",
-            "SP 800-73-4 part 2, 2.4.1",
+            "SP 800-73-4 part 2, 2.4",
             vec![pin(), Step::Reset, asked(0x63C3)],
         ),
         row(
@@ -180,7 +180,7 @@ pub fn put_data() -> Vec<Row> {
         ),
         row(
             "a large object is written in pieces and read in pieces",
-            "AS05.37; SP 800-73-4 part 2, 3.3.1",
+            "AS05.37",
             vec![
                 manager(),
                 Step::Chained([0x00, 0xDB, 0x3F, 0xFF], certificate(), 0x9000, anything),

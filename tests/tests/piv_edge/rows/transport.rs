@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Classes, instructions, lengths, chains and GET RESPONSE (ISO/IEC 7816-4; SP 800-73-4 part 2, 2.3
-//! and 3.3).
+//! Classes, instructions, lengths, chains and GET RESPONSE (ISO/IEC 7816-4).
 
 use super::{Row, Step, anything, asked, either, manager, pin, row, send, whole};
 
@@ -97,7 +96,7 @@ pub fn rows() -> Vec<Row> {
         ),
         row(
             "a chain that was never ended does not reach past another command",
-            "SP 800-73-4 part 2, 2.3",
+            "ISO/IEC 7816-4, command chaining",
             vec![
                 manager(),
                 send("10 DB 3F FF 05 5C 03 5F C1 05", 0x9000),
@@ -108,7 +107,7 @@ pub fn rows() -> Vec<Row> {
         ),
         row(
             "a reset ends a chain",
-            "SP 800-73-4 part 2, 2.3",
+            "ISO/IEC 7816-4, command chaining",
             vec![
                 manager(),
                 send("10 DB 3F FF 05 5C 03 5F C1 05", 0x9000),
@@ -119,7 +118,7 @@ pub fn rows() -> Vec<Row> {
         ),
         row(
             "a PIN may travel in pieces, too",
-            "SP 800-73-4 part 2, 2.3",
+            "ISO/IEC 7816-4, command chaining",
             vec![
                 send("10 20 00 80 03 31 32 33", 0x9000),
                 send("00 20 00 80 05 34 35 36 FF FF", 0x9000),

@@ -89,7 +89,7 @@ fn what_belongs_to_the_holder_is_read_with_the_pin_only() {
         ObjectId::IRIS_IMAGES,
         ObjectId::PAIRING_CODE,
     ] {
-        // The largest object of PIV: a facial image (SP 800-73-4 part 1, table 7).
+        // The largest object of PIV: a facial image (SP 800-73-4 part 1, appendix A).
         let put = Command::put_data(object, &[0x47; 12_710]);
         assert_eq!(reader.exchange(put).1, 0x9000, "{object}");
         let get = Command::get_data(object);
