@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use lanyard_tests::person::Person;
 use lanyard_tests::process::{at_another_time, eventually, program, run_limited};
 use lanyard_tests::standin::StandIn;
+use lanyard_tests::swtpm::Swtpm;
 use lanyard_tests::world::{World, in_a_world};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -98,6 +99,16 @@ fn row_h_a_blocked_card_is_unblocked_by_the_help_desk_over_the_telephone() {
             if !refused.contains("LY-1448") {
                 bail!("a wrong challenge was taken: {refused}");
             }
+            // Without the words on the command line the officer goes through the list.
+            let mut asked = world.server.command(&program("lanyard-server"));
+            asked.args(["card", "unblock", ALICE, "--challenge", &shown, "--data"]);
+            asked.arg(&world.server.data);
+            let answers = "y\n\nno\ny\n\n";
+            let output = run_limited(&mut asked, answers, Duration::from_secs(60))?;
+            let list = String::from_utf8_lossy(&output.stderr).into_owned();
+            if !output.status.success() || !list.contains("called the holder back") {
+                bail!("the list was not gone through: {list}");
+            }
             let answer = response(world, &shown)?;
             if answer.len() != 19 {
                 bail!("not four groups of four: {answer}");
@@ -140,6 +151,7 @@ fn row_h_a_blocked_card_is_unblocked_by_the_help_desk_over_the_telephone() {
                 "card.unblock-refused",
                 "called-back",
                 "card-facts",
+                "superior-confirmed",
             ] {
                 if !trail.contains(word) {
                     bail!("the trail does not say {word}: {trail}");
@@ -583,4 +595,45 @@ fn interrupt_after(command: &mut Command, line: &str, words: &str) -> Result<()>
     } else {
         bail!("it never said {words:?}")
     }
+}
+
+#[test]
+fn row_h_a_card_in_the_tpm_is_unblocked_by_the_desk_and_gets_a_new_key() {
+    in_a_world(
+        "row_h_a_card_in_the_tpm_is_unblocked_by_the_desk_and_gets_a_new_key",
+        |world| {
+            let folder = world.folder.join("chip");
+            std::fs::create_dir_all(&folder)?;
+            let chip = Swtpm::start(&folder);
+            world.add_user(ALICE, &[])?;
+            let mut alice = world.computer("alice", ALICE)?;
+            alice.give_tpm(&chip.device());
+            world.start_cardd(&alice)?;
+            alice.create_card("card in the chip", &[])?;
+            world.wait_for_cards(&alice, 1)?;
+            alice.enrol(&world.server.enrol_code(ALICE)?, PIN)?;
+            block(&alice)?;
+            let answer = response(world, &challenge(&alice)?)?;
+            let secrets = [
+                ("--response-fd", answer.as_str()),
+                ("--new-pin-fd", NEW_PIN),
+            ];
+            alice.must(&["card", "unblock"], &secrets)?;
+            alice.sign_in(NEW_PIN)?;
+            world.must_be_signed_in(&alice)?;
+            alice.must(&["exit"], &[])?;
+            if alice.run(&["card", "unblock"], &secrets)?.status.success() {
+                bail!("the response was good twice");
+            }
+            // The card daemon has the old date, which only makes it trust challenges for less long.
+            go_to(world, &mut alice, 350)?;
+            let (first, key) = (serial(&alice)?, key_on_the_card(&alice)?);
+            alice.must(&["card", "renew", "--new-key"], &[("--pin-fd", NEW_PIN)])?;
+            if serial(&alice)? == first || key_on_the_card(&alice)? == key {
+                bail!("the key is the old one");
+            }
+            alice.sign_in(NEW_PIN)?;
+            world.must_be_signed_in(&alice)
+        },
+    );
 }
