@@ -150,6 +150,12 @@ faults! {
     SessionEndedPassword = 1508, "Your session was ended because your password was changed.", "Sign in with the new password.";
     SessionEndedSlowReader = 1560, "Your session was ended because this computer did not take what the server sent.", "Check the network; the client tries again by itself.";
     EndpointsTooMany = 1561, "You are signed in on too many devices.", "Sign out on one of them.";
+    SessionEndedPresence = 1540, "Your session was ended: your card did not show that it is still there.", "Put your card into the reader and sign in again.";
+    PresenceKeyMissing = 1541, "Your organisation asks cards to show that they are there, and this card has no key for it.", "Enrol the card again, or use another one.";
+    PresenceCertificate = 1542, "This certificate cannot show that a card is there.", "Use the card's own certificate (slot 9E).";
+    CardTakenOut = 1543, "Your card was taken out.", "Put it back and sign in again.";
+    Locked = 1544, "Lanyard is locked: your card was taken out.", "Put your card back and unlock with its PIN: 'lanyard unlock'.";
+    PresenceUnproved = 1545, "Your card has to show that it is there, and it does not answer.", "Put it back into the reader; otherwise your session ends soon.";
     // 1600: contacts and messages.
     MessageNotDelivered = 1601, "The message could not be delivered.", "The person may be offline; try again later.";
     PersonUnknown = 1602, "Nobody with this address is known here.", "Check the address.";

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::credential::Closures;
 use crate::data::DataDir;
+use crate::federation::presence::Proofs;
 use crate::sessions::{NoSessions, Sessions};
 
 /// The shared state of a server. Made once by `serve` (or, without listeners, by a verb).
@@ -36,6 +37,8 @@ pub struct App {
     pub(crate) list_is_due: AtomicBool,
     /// Challenges for TPMs that were begun and not yet answered.
     pub(crate) challenges: Mutex<Challenges>,
+    /// When cards last showed that they are there.
+    pub proofs: Proofs,
     /// Who lost the way of the password while this server runs.
     pub closures: Closures,
     /// One administrative change at a time, so that memory follows the database in its order.
@@ -68,6 +71,7 @@ impl App {
             card_secrets: ArcSwap::from_pointee(card_secrets),
             list_is_due: AtomicBool::new(true),
             challenges: Mutex::default(),
+            proofs: Proofs::default(),
             closures: Closures::default(),
             changes: Mutex::new(()),
             sessions: OnceLock::new(),

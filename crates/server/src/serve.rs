@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::config::{self, Config};
 use crate::data::DataDir;
+use crate::federation::presence::{SWEEP_INTERVAL, sweep};
 use crate::logging::LogLevel;
 use crate::open::{DataLock, open_app};
 use crate::problem::{Problem, chain};
@@ -82,6 +83,7 @@ async fn serve(
     let health = tokio::spawn(health::serve(Arc::clone(&app), metrics, figures));
     let admin = tokio::spawn(admin::serve(Arc::clone(&app), socket));
     let upkeep = tokio::spawn(upkeep(Arc::clone(&app)));
+    let presence = tokio::spawn(presence(Arc::clone(&app)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         sip = %listen.sip, https = %listen.https, card = %listen.card, http = %listen.http,
@@ -104,6 +106,7 @@ async fn serve(
         tracing::warn!("some connections were cut");
     }
     upkeep.abort();
+    presence.abort();
     let _ = std::fs::remove_file(&socket_path);
     if let Err(problem) = record(&app, Action::ServerStopped).await {
         tracing::error!(%problem, "the stop could not be recorded");
@@ -176,6 +179,20 @@ async fn upkeep(app: Arc<App>) {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => tracing::error!(%problem, "the upkeep failed"),
             Err(error) => tracing::error!(%error, "the upkeep failed"),
+        }
+    }
+}
+
+/// Looks again and again whose card has not shown that it is there.
+async fn presence(app: Arc<App>) {
+    let mut clock = tokio::time::interval(SWEEP_INTERVAL);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let app = Arc::clone(&app);
+        let swept = tokio::task::spawn_blocking(move || sweep(&app, OffsetDateTime::now_utc()));
+        if let Err(error) = swept.await {
+            tracing::error!(%error, "presence could not be looked after");
         }
     }
 }

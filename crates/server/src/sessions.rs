@@ -51,6 +51,8 @@ pub enum SessionEnd {
     PolicyChanged,
     /// A password earned the session, and there is a new one.
     PasswordChanged,
+    /// The card did not show that it is still there.
+    PresenceMissing,
     /// An administrator ended the session.
     ByAdministrator,
 }
@@ -64,6 +66,7 @@ impl SessionEnd {
             Self::AccountDisabled => Fault::SessionEndedAccountDisabled,
             Self::PolicyChanged => Fault::SessionEndedPolicy,
             Self::PasswordChanged => Fault::SessionEndedPassword,
+            Self::PresenceMissing => Fault::SessionEndedPresence,
             Self::ByAdministrator => Fault::SessionEndedByAdministrator,
         }
     }

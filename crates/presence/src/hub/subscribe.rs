@@ -55,7 +55,7 @@ impl Hub {
                 if !names(&envelope.to, &own) {
                     return Err(Refusal::NotYours.into());
                 }
-                return self.provision(connection, message, fx);
+                return self.provision(connection, &own, message, fx);
             }
             _ => return Err(Refusal::Event.into()),
         };
@@ -429,11 +429,14 @@ impl Hub {
     fn provision(
         &mut self,
         connection: ConnectionId,
+        own: &PersonUri,
         message: &Message,
         fx: &mut Effects,
     ) -> Result<(), Halt> {
         let asked = Provisioning::parse_request(message.body()).map_err(Refusal::Body)?;
-        let body = self.config.provisioning.to_xml(&asked);
+        let settings = self.people.settings(own);
+        let provisioning = self.config.provisioning.clone().with_card_policy(settings);
+        let body = provisioning.to_xml(&asked);
         let mut out = self.ok(message);
         self.subscription_headers(&mut out, message, 0, Some(1));
         fx.send(connection, out.with_body(content_type::PROVISIONING, body));

@@ -62,6 +62,12 @@ pub trait People: Send {
     /// The person with this address, enabled or not.
     fn person(&self, uri: &PersonUri) -> Option<PersonCard>;
 
+    /// What this person's clients are told of policy, by name; nothing for most directories.
+    fn settings(&self, uri: &PersonUri) -> Vec<(&'static str, String)> {
+        let _ = uri;
+        Vec::new()
+    }
+
     /// People whose name or address matches, at most `limit`, in a stable order.
     fn search(&self, text: &str, limit: usize) -> Vec<PersonCard>;
 }
@@ -69,6 +75,10 @@ pub trait People: Send {
 impl<P: People + ?Sized> People for Box<P> {
     fn person(&self, uri: &PersonUri) -> Option<PersonCard> {
         (**self).person(uri)
+    }
+
+    fn settings(&self, uri: &PersonUri) -> Vec<(&'static str, String)> {
+        (**self).settings(uri)
     }
 
     fn search(&self, text: &str, limit: usize) -> Vec<PersonCard> {
@@ -79,6 +89,10 @@ impl<P: People + ?Sized> People for Box<P> {
 impl<P: People + Sync + ?Sized> People for std::sync::Arc<P> {
     fn person(&self, uri: &PersonUri) -> Option<PersonCard> {
         (**self).person(uri)
+    }
+
+    fn settings(&self, uri: &PersonUri) -> Vec<(&'static str, String)> {
+        (**self).settings(uri)
     }
 
     fn search(&self, text: &str, limit: usize) -> Vec<PersonCard> {

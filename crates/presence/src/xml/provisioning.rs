@@ -19,6 +19,9 @@ pub struct Provisioning {
 /// The group that holds the addresses of services.
 pub const SERVER_CONFIGURATION: &str = "ServerConfiguration";
 
+/// The group of our own that tells a client what policy says about cards.
+pub const CARD_POLICY: &str = "LanyardCardPolicy";
+
 /// Where the address book is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressBook {
@@ -43,6 +46,21 @@ impl Provisioning {
             ("absExternalServerUrl", &book.files),
         ] {
             group.insert(name.to_owned(), value.clone());
+        }
+        self
+    }
+
+    /// The same with what policy says about cards; nothing is added where it says nothing.
+    #[must_use]
+    pub fn with_card_policy(mut self, settings: Vec<(&'static str, String)>) -> Self {
+        if !settings.is_empty() {
+            let settings = settings
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value));
+            self.groups
+                .entry(CARD_POLICY.to_owned())
+                .or_default()
+                .extend(settings);
         }
         self
     }

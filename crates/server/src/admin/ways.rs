@@ -17,6 +17,7 @@ use super::view::{LossView, WayView, WaysView};
 use crate::app::App;
 use crate::federation::CardTrust;
 use crate::federation::check::{self, Evidence};
+use crate::federation::presence;
 use crate::problem::Problem;
 use crate::sessions::{SessionEnd, SessionSelector};
 
@@ -160,10 +161,18 @@ fn card(app: &App, people: &Snapshot, account: &Account, row: &CertificateRow) -
         address: Some(&account.sip_address),
         now: OffsetDateTime::now_utc(),
     });
+    let decision = decision.map_err(|refused| refused.fault).and_then(|_| {
+        let policy = people.policy_of(account);
+        match presence::has_key_or_may_lack(app, row, &policy) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Fault::PresenceKeyMissing),
+            Err(_) => Err(Fault::ServerInternal),
+        }
+    });
     let guid = row.card_guid.map_or("-".to_owned(), |g| g.to_string());
     Some(Way {
         name: format!("card {guid}, certificate {}", row.serial),
-        refused: decision.err().map(|refused| refused.fault),
+        refused: decision.err(),
     })
 }
 

@@ -143,6 +143,8 @@ pub struct Limits {
     pub sip_keep_alive_secs: u32,
     /// After its connection is lost, an endpoint counts as signed in for so long.
     pub sip_grace_secs: u32,
+    /// A card that has to show that it is there may be so late before its session ends.
+    pub presence_grace_secs: u32,
     /// Enrolments that one network address may try in a minute.
     pub enrolments_per_minute: u32,
 }
@@ -157,6 +159,7 @@ impl Default for Limits {
             sip_association_secs: 8 * 60 * 60,
             sip_keep_alive_secs: 30,
             sip_grace_secs: 30,
+            presence_grace_secs: 60,
             enrolments_per_minute: 30,
         }
     }

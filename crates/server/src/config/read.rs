@@ -34,6 +34,7 @@ const SCHEMA: &[(&str, &[&str])] = &[
             "sip_association_secs",
             "sip_keep_alive_secs",
             "sip_grace_secs",
+            "presence_grace_secs",
             "enrolments_per_minute",
         ],
     ),
@@ -172,6 +173,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if !(5..=600).contains(&limits.sip_keep_alive_secs) {
         return refuse("limits.sip_keep_alive_secs", "choose 5 to 600 seconds");
+    }
+    if !(5..=600).contains(&limits.presence_grace_secs) {
+        return refuse("limits.presence_grace_secs", "choose 5 to 600 seconds");
     }
     if limits.sip_grace_secs > 600 {
         return refuse("limits.sip_grace_secs", "choose 0 to 600 seconds");

@@ -79,6 +79,8 @@ organisation = {organisation}
 #sip_keep_alive_secs = 30
 # How long somebody whose connection was lost counts as signed in.
 #sip_grace_secs = 30
+# A card that has to show that it is there (policy: presence-proof-minutes) may be so late.
+#presence_grace_secs = 60
 # Enrolments that one network address may try in a minute.
 #enrolments_per_minute = 30
 

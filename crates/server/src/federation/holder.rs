@@ -32,7 +32,8 @@ use crate::app::App;
 use crate::card_life::{self, Renewal};
 use crate::web::http::Peer;
 use crate::web::urls::{
-    CARD_KEYS_PATH, MY_CARD_LOST_PATH, MY_CARD_NAME_PATH, MY_CARDS_PATH, RENEWAL_PATH, RENEWED_PATH,
+    CARD_KEYS_PATH, MY_CARD_LOST_PATH, MY_CARD_NAME_PATH, MY_CARDS_PATH, PRESENCE_PATH,
+    RENEWAL_PATH, RENEWED_PATH,
 };
 use crate::web::{Web, answer};
 
@@ -50,6 +51,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route(MY_CARDS_PATH, get(my_cards))
         .route(MY_CARD_LOST_PATH, post(lost))
         .route(MY_CARD_NAME_PATH, post(name))
+        .route(PRESENCE_PATH, post(super::presence::prove))
 }
 
 /// The holder, as the card has shown it.

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod holder;
 pub mod pages;
+pub mod presence;
 pub mod standing;
 
 use lanyard_x509::Certificate;

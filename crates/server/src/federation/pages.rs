@@ -3,6 +3,7 @@
 
 use super::check::{self, Evidence, Refused, VerifiedCard};
 use super::holder;
+use super::presence;
 use crate::card_life;
 use crate::web::http::Peer;
 use crate::web::urls::{
@@ -155,7 +156,23 @@ pub(super) async fn verified(
             address: asked.as_ref(),
             now,
         };
-        let decision = check::verify(&evidence);
+        let decision = check::verify(&evidence).and_then(|card| {
+            let policy = people.policy_of(card.account());
+            let may = match &row {
+                Some(row) if purpose == Purpose::SignIn => {
+                    presence::has_key_or_may_lack(&web.app, row, &policy)
+                }
+                _ => Ok(true),
+            };
+            match may {
+                Ok(true) => Ok(card),
+                Ok(false) => Err(Refused {
+                    fault: Fault::PresenceKeyMissing,
+                    account: Some(card.account().id.clone()),
+                }),
+                Err(_) => Err(Fault::ServerInternal.into()),
+            }
+        });
         if let Err(refused) = &decision {
             tracing::info!(peer = %address, code = %refused.fault.code(), "card refused");
             note_refusal(&web, refused, asked.as_ref(), now);

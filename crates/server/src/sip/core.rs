@@ -353,7 +353,8 @@ impl Sessions for CoreSessions {
             SessionEnd::CardRevoked
             | SessionEnd::AccountDisabled
             | SessionEnd::PolicyChanged
-            | SessionEnd::PasswordChanged => EndEvent::Rejected,
+            | SessionEnd::PasswordChanged
+            | SessionEnd::PresenceMissing => EndEvent::Rejected,
             SessionEnd::ByAdministrator => EndEvent::Unregistered,
         };
         self.0.end_connections(&meant, &reason(why.fault(), event));

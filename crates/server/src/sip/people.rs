@@ -2,6 +2,7 @@
 //! The directory as the hub sees it.
 
 use crate::app::App;
+use crate::federation::presence::client_settings;
 use crate::web::urls::{ADDRESS_BOOK_FILES_PATH, PHOTOS, Urls};
 use lanyard_directory::{Account, PhotoHash, Search, SipAddress};
 use lanyard_presence::{People, PersonCard, PersonUri, PhotoLink};
@@ -46,6 +47,17 @@ impl People for DirectoryPeople {
         let address: SipAddress = uri.address().parse().ok()?;
         let people = self.app.directory.load();
         self.card(people.by_address(&address)?)
+    }
+
+    fn settings(&self, uri: &PersonUri) -> Vec<(&'static str, String)> {
+        let Ok(address) = uri.address().parse::<SipAddress>() else {
+            return Vec::new();
+        };
+        let people = self.app.directory.load();
+        let Some(account) = people.by_address(&address) else {
+            return Vec::new();
+        };
+        client_settings(&people.policy_of(account)).into()
     }
 
     fn search(&self, text: &str, limit: usize) -> Vec<PersonCard> {

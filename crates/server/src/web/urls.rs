@@ -58,6 +58,8 @@ pub const MY_CARDS_PATH: &str = "/api/v1/my/cards";
 pub const MY_CARD_LOST_PATH: &str = "/api/v1/my/cards/lost";
 /// Path at which a person gives a card of theirs another name, on the card listener.
 pub const MY_CARD_NAME_PATH: &str = "/api/v1/my/cards/name";
+/// Path at which a card proves that it is there, on the card listener.
+pub const PRESENCE_PATH: &str = "/api/v1/card/presence";
 /// Path at which a blocked card's holder fetches its PUK with a code of the desk.
 pub const UNBLOCKINGS_PATH: &str = "/api/v1/card-unblockings";
 /// Path at which the holder's program reports that the PUK was replaced.
