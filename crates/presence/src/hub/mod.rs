@@ -55,7 +55,8 @@ pub struct HubConfig {
     pub domains: Vec<String>,
     /// Random, new at every start: tags and branches come from it.
     pub seed: [u64; 2],
-    /// What clients are told about this deployment.
+    /// What clients are told about this deployment: nothing, unless the owner names services that are
+    /// there. A client calls what it finds here.
     pub provisioning: Provisioning,
     /// The edge's words for a refusal.
     pub explain: fn(&Refusal) -> Explanation,
