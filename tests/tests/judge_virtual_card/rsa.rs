@@ -49,7 +49,7 @@ fn judge_pkcs11_tool_signs_and_decrypts_with_rsa() {
                     "message",
                 ],
             )?;
-            decrypt(desk, "RSA-PKCS", "pkcs1")?;
+            decrypt(desk, "9d", "03")?;
 
             let words = desk.pkcs11(PIN, &["--test"])?;
             ensure!(words.contains("No errors"), "{words}");
@@ -67,32 +67,40 @@ fn sign(desk: &Desk, mechanism: &str) -> Result<()> {
     .map(drop)
 }
 
-fn decrypt(desk: &Desk, mechanism: &str, padding: &str) -> Result<()> {
-    let padding = format!("rsa_padding_mode:{padding}");
+/// OpenSSL encrypts to the slot's public key, OpenSC decrypts with the key of this id.
+fn decrypt(desk: &Desk, slot: &str, id: &str) -> Result<()> {
+    let key = format!("pub{slot}.pem");
+    let encrypt = ["pkeyutl", "-encrypt", "-pubin", "-inkey", &key];
     desk.tool(
         "openssl",
-        &[
-            "pkeyutl",
-            "-encrypt",
-            "-pubin",
-            "-inkey",
-            "pub9d.pem",
-            "-pkeyopt",
-            &padding,
-            "-in",
-            "message",
-            "-out",
-            "secret",
-        ],
+        &[&encrypt[..], &["-in", "message", "-out", "secret"]].concat(),
     )?;
-    let words = ["--decrypt", "--id", "03", "--mechanism", mechanism];
+    let words = ["--decrypt", "--id", id, "--mechanism", "RSA-PKCS"];
     desk.pkcs11(
         PIN,
         &[&words[..], &["-i", "secret", "-o", "plain"]].concat(),
     )?;
     let plain = fs::read_to_string(desk.folder.path().join("plain"))?;
-    ensure!(plain == MESSAGE, "{plain}");
+    ensure!(plain == MESSAGE, "{slot}: {plain}");
     Ok(())
+}
+
+#[test]
+fn judge_opensc_decrypts_with_retired_keys_that_the_key_history_names() {
+    let name = "rsa::judge_opensc_decrypts_with_retired_keys_that_the_key_history_names";
+    judge(name, |desk| {
+        desk.choose_pin()?;
+        desk.enrol("82", "RSA2048")?;
+        desk.enrol("83", "RSA2048")?;
+        // Two keys with certificates on the card, none elsewhere (SP 800-73-4 part 1, appendix A).
+        fs::write(desk.folder.path().join("history"), "C10102C20100FE00")?;
+        desk.yubico(&["-a", "write-object", "--id", "0x5fc10c", "-i", "history"])?;
+        fs::write(desk.folder.path().join("message"), MESSAGE)?;
+        // OpenSC numbers them behind the four main slots.
+        decrypt(desk, "82", "05")?;
+        decrypt(desk, "83", "06")?;
+        Ok(())
+    });
 }
 
 #[test]

@@ -355,13 +355,19 @@ pub const ALL: &[Difference] = &[
         "it looks at the length of the data and not at P1, and signs",
     ),
     theirs(
-        ("a slot without key is told so", "AS05.36"),
+        (
+            "a slot without key is told so",
+            "none: the standard names no status word for an empty slot",
+        ),
         2,
         "6985",
-        "conditions of use instead of reference not found; SP 800-73-4 names neither for GENERAL AUTHENTICATE",
+        "conditions of use instead of reference not found",
     ),
     theirs(
-        ("a slot without key is told so", "AS05.36"),
+        (
+            "a slot without key is told so",
+            "none: the standard names no status word for an empty slot",
+        ),
         3,
         "6985",
         "conditions of use instead of reference not found",

@@ -259,7 +259,7 @@ pub fn private() -> Vec<Row> {
         ),
         row(
             "a slot without key is told so",
-            "AS05.36",
+            "none: the standard names no status word for an empty slot",
             vec![pin(), sign("11", "82", 0x6A88), sign("11", "95", 0x6A88)],
         ),
         row(
