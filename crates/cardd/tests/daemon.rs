@@ -259,6 +259,42 @@ fn a_new_card_in_the_place_of_a_destroyed_one_is_served_anew() {
 }
 
 #[test]
+fn a_card_that_is_destroyed_while_it_works_keeps_no_other_waiting() {
+    let mut person = Person::new();
+    let first = person.card(KdfCost::LEAST).instance;
+    person.start();
+    let mut session = person.connect(first);
+    session.prove_management();
+    // Takes a while, and nobody waits for the answer.
+    session.send(&Command::generate(Slot::KeyManagement, Algorithm::Rsa2048));
+    destroy(&person.places, first).unwrap();
+    let second = person.card(KdfCost::LEAST).instance;
+    let third = person.card(KdfCost::LEAST).instance;
+    assert_eq!(first, second);
+    let socket = person.places.socket(third);
+    within(PATIENCE, "serving another card", || {
+        UnixStream::connect(&socket).is_ok()
+    });
+    assert_eq!(person.connect(third).tries_left(), 3);
+    // The place of the destroyed one is taken when its work is done.
+    let socket = person.places.socket(second);
+    within(
+        Duration::from_secs(120),
+        "serving the card in its place",
+        || {
+            UnixStream::connect(&socket).is_ok_and(|stream| {
+                let mut session = Session(stream);
+                session.send(&Command::verify_query());
+                session
+                    .receive()
+                    .is_some_and(|answer| answer.status().tries_left() == Some(3))
+            })
+        },
+    );
+    assert_eq!(person.terminate().code(), Some(0));
+}
+
+#[test]
 fn a_second_daemon_says_that_one_is_running() {
     let mut person = Person::new();
     person.start();

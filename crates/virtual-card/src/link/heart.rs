@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const WORKING: [u8; 3] = [0, 1, 5];
 /// Time from one sign of life to the next.
 const BEAT: Duration = Duration::from_secs(1);
+/// Work that began just before a beat waits for the next one.
+const BEAT_HALF: Duration = Duration::from_millis(500);
 /// After so many beats without work the thread sleeps until it is woken.
 const IDLE_BEATS_MAX: u32 = 2;
 
@@ -108,7 +110,7 @@ fn run(shared: &Shared, mut write: impl FnMut(&[u8]) -> io::Result<()>) {
             None => idle = idle.saturating_add(1),
             // Written under the lock: no sign can come after the answer. The stream has a time
             // limit for writing.
-            Some(since) if since.elapsed() >= BEAT / 2 && !state.ended => {
+            Some(since) if since.elapsed() >= BEAT_HALF && !state.ended => {
                 idle = 0;
                 if write(&WORKING).is_err() {
                     // The session will find out by itself.
