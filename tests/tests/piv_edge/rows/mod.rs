@@ -6,6 +6,11 @@
 //! vendors' public evidence lists and not from the text of SP 800-85A-4 itself, which was not at
 //! hand: a number that such a list does not tell is not guessed here.
 //!
+//! Without a row, because the card has no such thing: AS05.06 and AS05.11 (one application is all there
+//! is to select), AS05.13A, AS05.13B, AS05.16, AS05.18, AS05.24A and AS05.42 (biometrics, the global
+//! PIN, pairing, contactless use, secure messaging). That they are refused is in the rows on key
+//! references and classes.
+//!
 //! Each row begins with a fresh copy of a card whose PIN is 123456, PUK 12345678, management key
 //! 3DES 01 to 08 three times; with keys in 9A (RSA-2048), 9C (P-384), 9D and 9E (P-256).
 
