@@ -5,6 +5,7 @@
 use crate::person::{CardPath, Person, Watch};
 use crate::process::{Running, eventually};
 use crate::server::{Ports, Server};
+use crate::swtpm::Swtpm;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -35,6 +36,8 @@ pub struct Setting<'a> {
     pub card_path: CardPath,
     /// The addresses of Alice's and Bob's readers ([`crate::pcsc::Pcscd::slot`]), with [`CardPath::Pcsc`].
     pub readers: [&'a str; 2],
+    /// Whether Alice's cards lie in a software TPM, where swtpm is installed. It ends with the story.
+    pub chip: bool,
     /// Called with each step as it ends.
     pub tell: &'a dyn Fn(&Step),
 }
@@ -67,6 +70,8 @@ pub struct Story {
     pub people: Vec<Person>,
     /// Their card daemons.
     pub daemons: Vec<Running>,
+    /// The TPM of Alice's computer.
+    pub chip: Option<Swtpm>,
 }
 
 impl Story {
@@ -98,6 +103,7 @@ impl Story {
             "ok": self.is_ok(),
             "steps": steps,
             "card_path": self.card_path.word(),
+            "alices_card": if self.chip.is_some() { "virtual-tpm" } else { "virtual-file" },
             "revocation_to_end_ms": self.revocation_to_end.map(millis),
         })
     }
@@ -139,6 +145,7 @@ pub fn play(setting: &Setting<'_>) -> Story {
         server: None,
         people: Vec::new(),
         daemons: Vec::new(),
+        chip: None,
     };
     // The error itself stands in the step that failed.
     let _ = tell(
@@ -201,7 +208,12 @@ fn set_up(setting: &Setting<'_>, teller: &mut Teller<'_, '_>) -> Result<()> {
                 let name = address.split('@').next().unwrap_or(address);
                 let folder = setting.folder.join(name);
                 let server = server(story)?;
-                let person = Person::new(&folder, address, server, setting.card_path, true)?;
+                let mut person = Person::new(&folder, address, server, setting.card_path, true)?;
+                if address == ALICE && setting.chip && Swtpm::is_installed() {
+                    let chip = Swtpm::start(&folder);
+                    person.give_tpm(&chip.device());
+                    story.chip = Some(chip);
+                }
                 if setting.card_path == CardPath::Pcsc {
                     let daemon = person.start_cardd(Some(reader))?;
                     story.daemons.push(daemon);

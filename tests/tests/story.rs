@@ -49,6 +49,8 @@ fn over_pcsc(way: &str, make: Make) -> Result<()> {
             ports: Ports::UNPRIVILEGED,
             card_path: CardPath::Pcsc,
             readers: [&pcscd.slot(0), &pcscd.slot(1)],
+            // Once with Alice's cards in a TPM, otherwise in files.
+            chip: way == "pcsc",
             tell: &tell,
         },
     )
@@ -77,6 +79,7 @@ fn the_story_over_the_cards_own_sockets() {
                 ports: Ports::UNPRIVILEGED,
                 card_path: CardPath::Socket,
                 readers: ["", ""],
+                chip: false,
                 tell: &tell,
             },
         )

@@ -173,6 +173,8 @@ fn inside(options: &Options) -> Result<()> {
         ports: Ports::UNPRIVILEGED,
         card_path,
         readers: [&slots[0], &slots[1]],
+        // What is kept must not need a chip that ends with this program.
+        chip: !options.keep,
         tell: &print_step,
     });
     let summary = serde_json::to_string_pretty(&story.summary())?;
@@ -208,6 +210,14 @@ fn print_summary(story: &Story) {
             took.as_secs_f64() * 1e3
         );
     }
+    println!(
+        "Alice's cards were {}.",
+        if story.chip.is_some() {
+            "in a software TPM"
+        } else {
+            "in sealed files"
+        }
+    );
     println!("Summary: target/demo/summary.json");
 }
 

@@ -22,6 +22,17 @@ pub struct Swtpm {
 }
 
 impl Swtpm {
+    /// Whether the program is there.
+    pub fn is_installed() -> bool {
+        Command::new("swtpm")
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
     /// Starts a fresh chip whose state lies in `folder`.
     pub fn start(folder: &Path) -> Self {
         let mut swtpm = Self {
