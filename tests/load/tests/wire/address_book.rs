@@ -176,8 +176,11 @@ fn bombs_patterns_and_huge_questions_find_nothing() {
             }
             let huge = mueller.replace(value, &format!("<Value>{}</Value>", "a".repeat(300_000)));
             let mut own = Web::connect(&d.net).await?;
-            let answer = own.post(BEARER, &[SOAP], &huge).await?;
-            assert_eq!(answer.status, 413);
+            // The refusal comes before the body: whoever goes on sending may find the door shut.
+            if let Ok(answer) = own.post(BEARER, &[SOAP], &huge).await {
+                assert_eq!(answer.status, 413);
+            }
+            assert_eq!(find(&mut web, "zoe", &good).await?.len(), 1);
 
             for pattern in [
                 "%",
