@@ -29,6 +29,8 @@ pub(super) const UNNAMED_GROUP: char = '~';
 pub(super) struct Roster {
     /// The server keeps contacts.
     pub(super) offered: bool,
+    /// The server has a provisioning service.
+    pub(super) provisions: bool,
     pub(super) renew_at: Option<Instant>,
     pub(super) presence_renew_at: Option<Instant>,
     delta: u32,
@@ -68,7 +70,7 @@ impl ContactWish {
 
 impl Roster {
     /// Takes the whole list; gives the people whose presence is not watched yet.
-    pub(super) fn replace(&mut self, list: ContactList) -> Vec<PersonUri> {
+    pub(super) fn replace(&mut self, list: ContactList, anew: bool) -> Vec<PersonUri> {
         self.delta = list.delta;
         self.groups = list
             .groups
@@ -76,15 +78,19 @@ impl Roster {
             .map(|group| (group.id, group))
             .collect();
         let mut before = std::mem::take(&mut self.people);
+        let mut fresh = Vec::new();
         for contact in list.contacts {
             let known = before.remove(&contact.uri);
+            if known.is_none() && contact.subscribed {
+                fresh.push(contact.uri.clone());
+            }
             let level = self.levels.get(contact.uri.address()).copied();
             let person = Person::of(contact, known);
             self.people
                 .insert(person.contact.uri.clone(), Person { level, ..person });
         }
-        // A list comes with a fresh subscription: everybody is watched anew.
-        self.watched()
+        // With a fresh subscription everybody is watched anew; a list in between changes little.
+        if anew { self.watched() } else { fresh }
     }
 
     /// Takes a change; gives the people whose presence is not watched yet.

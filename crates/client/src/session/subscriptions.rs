@@ -7,7 +7,7 @@ use lanyard_presence::xml::batch::{BatchAction, BatchRequest, BatchResource};
 use lanyard_presence::xml::contacts::ContactsDocument;
 use lanyard_presence::xml::containers::{ContainerChange, MemberChange, SetContainerMembers};
 use lanyard_presence::xml::content_type;
-use lanyard_presence::xml::provisioning::Provisioning;
+use lanyard_presence::xml::provisioning::{CARD_POLICY, Provisioning};
 use lanyard_presence::xml::rlmi::PresenceUpdate;
 use lanyard_presence::xml::roaming_self::{RoamingData, RoamingWanted};
 use lanyard_presence::xml::subscribers::SetSubscribers;
@@ -28,7 +28,7 @@ const RENEW_AHEAD_SECS: u64 = 120;
 /// What is watched of a contact.
 const WATCHED: [&str; 3] = ["state", "note", "contactCard"];
 /// What is asked of the provisioning service.
-const PROVISIONED: [&str; 2] = ["ServerConfiguration", "ucPolicy"];
+const PROVISIONED: [&str; 3] = ["ServerConfiguration", "ucPolicy", CARD_POLICY];
 /// People in one presence subscription.
 const WATCHED_AT_ONCE_MAX: usize = 500;
 
@@ -45,20 +45,29 @@ impl Session {
             self.subscribe_contacts(now);
         }
         if offers(PROVISIONING) {
-            let mut call = Call::new();
-            let request = self
-                .me
-                .subscribe(PROVISIONING, content_type::PROVISIONING, &mut call)
-                .with(Name::Expires, 0)
-                .with_body(
-                    content_type::PROVISIONING,
-                    Provisioning::request(&PROVISIONED),
-                );
-            self.send_request(now, request, Purpose::Provisioning);
+            self.roster.provisions = true;
+            self.ask_policy(now);
         }
         if offers(SELF) {
             self.subscribe_self(now);
         }
+    }
+
+    /// Asks what the server provisions: addresses of services, and policy. One answer, no subscription.
+    pub fn ask_policy(&mut self, now: Now) {
+        if !self.roster.provisions {
+            return;
+        }
+        let mut call = Call::new();
+        let request = self
+            .me
+            .subscribe(PROVISIONING, content_type::PROVISIONING, &mut call)
+            .with(Name::Expires, 0)
+            .with_body(
+                content_type::PROVISIONING,
+                Provisioning::request(&PROVISIONED),
+            );
+        self.send_request(now, request, Purpose::Provisioning);
     }
 
     pub(super) fn subscribe_contacts(&mut self, now: Now) {
@@ -102,7 +111,7 @@ impl Session {
             return;
         };
         self.roster.renew_at = renewal(now, answer);
-        self.contacts_document(now, answer.body());
+        self.contacts_document(now, answer.body(), true);
     }
 
     pub(super) fn self_answered(&mut self, now: Now, answer: Option<&Message>) {
@@ -132,7 +141,7 @@ impl Session {
     /// A notification inside a subscription.
     pub(super) fn notified(&mut self, now: Now, package: &str, message: &Message) {
         match package {
-            CONTACTS => self.contacts_document(now, message.body()),
+            CONTACTS => self.contacts_document(now, message.body(), false),
             SELF => self.self_document(now, message.body()),
             PRESENCE => self.presence_document(now, message),
             "presence.wpending" => self.watchers_document(message.body()),
@@ -140,7 +149,7 @@ impl Session {
         }
     }
 
-    fn contacts_document(&mut self, now: Now, body: &[u8]) {
+    fn contacts_document(&mut self, now: Now, body: &[u8], anew: bool) {
         if body.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -149,7 +158,7 @@ impl Session {
             Err(error) => return tracing::warn!(%error, "a contact document was not understood"),
         };
         let fresh = match document {
-            ContactsDocument::List(list) => self.roster.replace(list),
+            ContactsDocument::List(list) => self.roster.replace(list, anew),
             ContactsDocument::Delta(delta) => self.roster.apply(delta),
         };
         self.actions.push(Action::Contacts(self.roster.views()));
