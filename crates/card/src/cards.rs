@@ -255,6 +255,9 @@ impl Cards {
         let start = Instant::now();
         loop {
             if cancel.is_cancelled() {
+                if let Some(tokens) = &self.tokens {
+                    tokens.rest();
+                }
                 return Err(CardFault::Cancelled);
             }
             let (readers, _) = self.look();

@@ -18,14 +18,14 @@ use lanyard_virtual_card::{CardName, CardSpec, Places, create};
 
 use crate::desk::{LIMIT, PATIENCE, PIN, WRONG_PIN, check, new_pin, pin};
 
-const TRANSPORT_PIN: &str = "12345678";
+pub const TRANSPORT_PIN: &str = "12345678";
 
-struct Home {
-    folder: tempfile::TempDir,
+pub struct Home {
+    pub folder: tempfile::TempDir,
 }
 
 impl Home {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Self {
             folder: tempfile::tempdir()?,
         })
@@ -43,13 +43,19 @@ impl Home {
         self.serve(&[])
     }
 
-    fn serve(&self, arguments: &[&str]) -> Result<Running> {
+    pub fn serve(&self, arguments: &[&str]) -> Result<Running> {
         let folder = self.folder.path();
         let places = Places::new(
             &folder.join("data/lanyard/cards"),
             &folder.join("run/lanyard"),
         );
         create(&places, CardSpec::new(CardName::parse("socket")?))?;
+        self.serve_again(arguments)
+    }
+
+    /// Serves the card that is there.
+    pub fn serve_again(&self, arguments: &[&str]) -> Result<Running> {
+        let folder = self.folder.path();
         let mut command = std::process::Command::new(program("lanyard-cardd"));
         command
             .arg("--foreground")

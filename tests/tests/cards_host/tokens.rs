@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use lanyard_card::{
-    CardFault, CardKind, CardSigner, CardSummary, CardWay, Cards, HelperProgram, LastTry,
-    Pkcs11Settings,
+    CardFault, CardKind, CardSigner, CardSummary, CardWay, Cards, HelperProgram, LastTry, PinEntry,
+    Pkcs11Settings, Scheme,
 };
-use lanyard_piv::Algorithm;
+use lanyard_piv::{Algorithm, ManagementKey, Slot};
 use lanyard_tests::namespace::in_own_namespace;
+use lanyard_tests::pcsc::Pcscd;
 use lanyard_tests::process::{eventually, program};
 use lanyard_tests::standin::StandIn;
 use lanyard_tests::token::OPENSC;
 
-use crate::desk::{Authority, Desk, PATIENCE, WRONG_PIN, pin};
+use crate::desk::{Authority, Desk, PATIENCE, PIN, WRONG_PIN, check, new_pin, pin};
+use crate::socket::{Home, TRANSPORT_PIN};
 use crate::tls::Gate;
 
 /// The cards that OpenSC shows, and no others.
@@ -124,6 +126,53 @@ fn wrong_pins_through_a_module_cost_one_try_each_and_never_the_last_unasked() {
             ensure!(asked == Some(CardFault::PinSpent), "{asked:?}");
             ensure!(desk.summary()?.pin.tries_left == Some(3));
             Ok(())
+        },
+    );
+}
+
+#[test]
+fn our_own_card_signs_through_opensc_and_the_module_survives_a_restart_of_the_service() {
+    in_own_namespace(
+        "tokens::our_own_card_signs_through_opensc_and_the_module_survives_a_restart_of_the_service",
+        || {
+            let home = Home::new()?;
+            let mut pcscd = Pcscd::start(home.folder.path(), 1)?;
+            let cardd = home.serve(&["--vpcd", &pcscd.slot(0)])?;
+            let piv = Cards::new(CardWay::Pcsc, None);
+            let authority = Authority::new()?;
+            let card = eventually("our card in the reader", PATIENCE, || {
+                piv.list().ok()?.cards().next().cloned()
+            })?;
+            let mut session = piv.open(&card.reader)?;
+            let first = pin(TRANSPORT_PIN);
+            session.change_pin(&first, &new_pin(PIN), LastTry::Refuse)?;
+            session.authenticate_admin(&ManagementKey::blank_card())?;
+            let key = session.generate(Slot::Authentication, Algorithm::EccP256)?;
+            session.put_certificate(Slot::Authentication, &authority.certify(&key)?)?;
+            drop(session);
+
+            let cards = through_opensc();
+            let token = || {
+                eventually("OpenSC shows our card", PATIENCE, || {
+                    let listing = cards.list().ok()?;
+                    let card = listing.cards().next()?;
+                    (card.authentication_key()? == key).then(|| card.token.clone())?
+                })
+            };
+            let sign = || -> Result<()> {
+                let mut session = cards.open_token(&token()?)?;
+                session.verify(&PinEntry::Typed(pin(PIN)), LastTry::Refuse)?;
+                let scheme = Scheme::EcdsaP256Sha256;
+                let signature = session.sign(scheme, b"message")?;
+                check(&key, scheme, b"message", &signature)
+            };
+            sign()?;
+            pcscd.terminate()?;
+            drop(cardd);
+            ensure!(cards.list()?.cards().next().is_none());
+            pcscd = Pcscd::start(home.folder.path(), 1)?;
+            let _cardd = home.serve_again(&["--vpcd", &pcscd.slot(0)])?;
+            sign()
         },
     );
 }

@@ -27,6 +27,9 @@ const PAD_SECS_MAX: u64 = 90;
 /// Tokens are looked at this often while somebody waits for one: modules report insertions badly or
 /// not at all.
 const LOOK_MILLIS: u64 = 2_000;
+/// A helper that only looks is replaced after this time: a module whose card service was restarted
+/// often stays blind until it is loaded anew.
+const HELPER_SECS_MAX: u64 = 20;
 /// A module that broke off is left alone for this long.
 const REST_SECS: u64 = 30;
 
@@ -39,7 +42,7 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Default)]
 struct Module {
-    helper: Option<Helper>,
+    helper: Option<(Instant, Helper)>,
     seen: Option<(Instant, Result<Vec<ListedToken>, CardFault>)>,
 }
 
@@ -92,6 +95,13 @@ impl Tokens {
         readers
     }
 
+    /// Nobody waits any more: no process is kept for the next look.
+    pub(crate) fn rest(&self) {
+        for module in self.modules().values_mut() {
+            module.helper = None;
+        }
+    }
+
     /// Finds the key of a certificate, in a process of its own that ends with the session.
     pub(crate) fn open(&self, which: &TokenCertificate) -> Result<TokenSession, CardFault> {
         let mut helper = Helper::start(&self.settings.helper, &which.module)?;
@@ -130,7 +140,7 @@ impl Tokens {
                 return seen.clone();
             }
         }
-        let seen = module.list(&self.settings, path);
+        let seen = module.list(&self.settings, path, fresh.is_zero());
         module.seen = Some((Instant::now(), seen.clone()));
         seen
     }
@@ -145,15 +155,20 @@ impl Module {
         &mut self,
         settings: &Pkcs11Settings,
         path: &Path,
+        anew: bool,
     ) -> Result<Vec<ListedToken>, CardFault> {
-        let mut helper = match self.helper.take() {
+        let oldest = Duration::from_secs(HELPER_SECS_MAX);
+        let young = self.helper.take();
+        let young = young.filter(|(started, _)| !anew && started.elapsed() < oldest);
+        let (started, mut helper) = match young {
             Some(helper) => helper,
-            None => Helper::start(&settings.helper, path)?,
+            None => (Instant::now(), Helper::start(&settings.helper, path)?),
         };
         let limit = Duration::from_secs(LIST_SECS_MAX);
         let answer = helper.ask(&Message::ask(Verb::List), limit)?;
         let tokens = ListedToken::read_all(answer)?;
-        self.helper = Some(helper);
+        // After a look of its own nobody may ask again for long: no process waits for that.
+        self.helper = (!anew).then_some((started, helper));
         Ok(tokens)
     }
 }
