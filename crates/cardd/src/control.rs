@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,10 +23,15 @@ const WRITE_MAX: Duration = Duration::from_secs(1);
 /// Pause after the system refused a connection, for example for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The kernel's list of unix sockets, and what it says of one that listens.
+const SOCKETS: &str = "/proc/net/unix";
+const LISTENING: &str = "00010000";
+
 /// The socket, before the cards are served: who knocks waits.
 #[derive(Debug)]
 pub struct Control {
-    listener: UnixListener,
+    /// None where the service manager listens for a daemon that was not started by it.
+    listener: Option<UnixListener>,
     /// The file, when the daemon made it itself.
     own: Option<PathBuf>,
 }
@@ -39,24 +44,40 @@ pub struct Serving {
     own: Option<PathBuf>,
 }
 
+/// Whether somebody listens at this path. To knock would start another daemon.
+fn is_listened_at(path: &Path) -> bool {
+    let Some(path) = path.to_str() else {
+        return false;
+    };
+    let list = fs::read_to_string(SOCKETS).unwrap_or_default();
+    list.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.nth(3) == Some(LISTENING) && words.nth(3) == Some(path)
+    })
+}
+
 impl Control {
     /// Takes the socket over from the service manager, or makes it.
     pub fn bind(places: &Places) -> io::Result<Self> {
         let given = ListenFd::from_env().take_unix_listener(0)?;
+        let path = places.control();
         let (listener, own) = match given {
-            Some(listener) => (listener, None),
+            Some(listener) => (Some(listener), None),
+            // It stays the manager's: whoever needs a daemon finds this one by its lock.
+            None if path.exists() && is_listened_at(&path) => (None, None),
             None => {
-                let path = places.control();
                 match fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
                 let listener = UnixListener::bind(&path)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(SOCKET_MODE))?;
-                (listener, Some(path))
+                (Some(listener), Some(path))
             }
         };
-        listener.set_nonblocking(true)?;
+        if let Some(listener) = &listener {
+            listener.set_nonblocking(true)?;
+        }
         Ok(Self { listener, own })
     }
 
@@ -64,12 +85,14 @@ impl Control {
     pub fn start(self) -> io::Result<Serving> {
         let (stopper, stop) = stop_pair()?;
         let Self { listener, own } = self;
-        let thread = thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || serve(&listener, &stop))?;
+        let start = |listener: UnixListener| {
+            thread::Builder::new()
+                .name("control".to_owned())
+                .spawn(move || serve(&listener, &stop))
+        };
         Ok(Serving {
             stopper: Some(stopper),
-            thread: Some(thread),
+            thread: listener.map(start).transpose()?,
             own,
         })
     }

@@ -608,6 +608,27 @@ fn a_knock_at_the_managers_socket_starts_it() {
 }
 
 #[test]
+fn a_daemon_that_is_started_by_hand_leaves_the_managers_socket_alone() {
+    let mut person = Person::new();
+    let card = person.card(KdfCost::LEAST).instance;
+    person.places.make_run().unwrap();
+    let control = person.places.control();
+    let manager = std::os::unix::net::UnixListener::bind(&control).unwrap();
+    person.start();
+    assert_eq!(person.connect(card).tries_left(), 3);
+    let _knock = UnixStream::connect(&control).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    assert!(manager.accept().is_ok(), "the knock is the manager's");
+    assert!(manager.accept().is_err(), "and the daemon knocked nowhere");
+    assert_eq!(person.terminate().code(), Some(0));
+    assert!(control.exists());
+    // What a manager that is gone left behind is replaced.
+    drop(manager);
+    person.start();
+    assert_eq!(knock(&control), "ready\n");
+}
+
+#[test]
 fn a_service_manager_is_told_when_the_cards_are_served_and_when_it_ends() {
     let mut person = Person::new();
     let path = person.base.path().join("notify");
