@@ -43,7 +43,7 @@ fn judge_p11test_of_opensc_finds_no_fault_in_ecc_keys() {
 }
 
 /// All tests but the one that waits for a hand pass, and each key that OpenSC shows did something.
-fn examine(desk: &Desk, keys: &[(&str, &str)]) -> Result<()> {
+pub fn examine(desk: &Desk, keys: &[(&str, &str)]) -> Result<()> {
     desk.choose_pin()?;
     for (slot, algorithm) in keys {
         desk.enrol(slot, algorithm)?;

@@ -4,6 +4,7 @@
 use anyhow::ensure;
 
 use crate::desk::{OTHER_PIN, PIN, PUK, TRANSPORT_PIN, WRONG_PIN, judge_in_tpm};
+use crate::hosts::examine;
 
 #[test]
 fn judge_foreign_tools_use_a_card_in_the_tpm() {
@@ -81,4 +82,20 @@ fn judge_rsa_keys_of_the_tpm_sign_for_opensc() {
         ensure!(words.contains("Successful RSA verification"), "{words}");
         Ok(())
     });
+}
+
+#[test]
+fn judge_p11test_finds_no_fault_in_keys_of_the_tpm() {
+    judge_in_tpm(
+        "tpm::judge_p11test_finds_no_fault_in_keys_of_the_tpm",
+        |desk| {
+            let keys = [
+                ("9a", "RSA2048"),
+                ("9c", "ECCP256"),
+                ("9d", "RSA2048"),
+                ("9e", "ECCP256"),
+            ];
+            examine(desk, &keys)
+        },
+    );
 }
