@@ -5,8 +5,10 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Descriptors that are no connections: database, logs, cards of administration.
 const OTHERS: u64 = 128;
-/// Listeners that share the rest.
-const LISTENERS: u64 = 4;
+/// Of the rest, sessions get one part in this many.
+const SIP_PART: u64 = 2;
+/// And each of the other three listeners one in this many: their connections are brief.
+const BRIEF_PART: u64 = 6;
 
 /// Asks for as many open files as the system allows, and says how many there may be.
 pub fn raise() -> u64 {
@@ -20,12 +22,16 @@ pub fn raise() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Connections that one listener may have, so that none takes the descriptors of the others.
+/// Connections that the SIP listener may have, and each of the others, so that none takes the
+/// descriptors of the rest.
 #[must_use]
-pub fn connections_of_a_listener() -> usize {
+pub fn connections() -> (usize, usize) {
     let all = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let each = all.saturating_sub(OTHERS) / LISTENERS;
-    usize::try_from(each.max(16)).unwrap_or(usize::MAX)
+    let part = |part: u64| {
+        let each = all.saturating_sub(OTHERS) / part;
+        usize::try_from(each.max(16)).unwrap_or(usize::MAX)
+    };
+    (part(SIP_PART), part(BRIEF_PART))
 }
 
 #[cfg(test)]
@@ -38,6 +44,7 @@ mod tests {
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
         assert_eq!(limit.current.unwrap_or(u64::MAX), all);
-        assert!(connections_of_a_listener() as u64 <= all / LISTENERS || all < 1024);
+        let (sip, brief) = connections();
+        assert!(sip as u64 + 3 * brief as u64 <= all || all < 1024);
     }
 }

@@ -188,10 +188,12 @@ async fn run(
 ) {
     let stop = app.stopping();
     let wanted = app.config.load().limits.connections_max as usize;
-    let connections_max = wanted.min(crate::descriptors::connections_of_a_listener());
-    if connections_max < wanted {
+    let (sip_max, brief_max) = crate::descriptors::connections();
+    let connections_max = wanted.min(brief_max);
+    if sip_max < wanted {
         tracing::info!(
-            connections_max,
+            sip_max,
+            brief_max,
             "the limit of open files allows fewer connections than limits.connections_max; raise \
              LimitNOFILE"
         );
@@ -205,7 +207,7 @@ async fn run(
         tasks.spawn(listener::serve_tls(
             "sip",
             listeners.sip,
-            connections_max,
+            wanted.min(sip_max),
             tls.sip,
             watched,
             move |stream, peer, guest| {

@@ -7,13 +7,15 @@ use anyhow::{Context, Result, bail};
 use lanyard_load::deployment::{Deployment, in_a_deployment};
 use lanyard_load::session::{Session, words};
 use lanyard_presence::PersonUri;
-use lanyard_presence::limits::{BODY_BYTES_MAX, CONTACTS_PER_PERSON_MAX, ENDPOINTS_PER_PERSON_MAX};
+use lanyard_presence::limits::{
+    BODY_BYTES_MAX, CONTACTS_PER_PERSON_MAX, ENDPOINTS_PER_PERSON_MAX, TEXT_CHARS_MAX,
+};
 use lanyard_presence::model::roster::PublicationKey;
 use lanyard_presence::xml::batch::{BatchAction, BatchRequest, BatchResource};
 use lanyard_presence::xml::content_type;
 use lanyard_presence::xml::publish::{ExpireType, PublishItem, PublishRequest};
 use lanyard_presence::xml::rlmi::PresenceUpdate;
-use lanyard_presence::xml::service::ContactFault;
+use lanyard_presence::xml::service::{ContactFault, ContactOperation};
 use lanyard_sip::{Headers, Message, Method, Name, OutMessage};
 use lanyard_tests::server::DOMAIN;
 use std::collections::BTreeSet;
@@ -359,30 +361,32 @@ fn somebody_who_asks_and_never_reads_is_let_go_with_a_reason_in_the_log() {
     in_a_deployment(name, async |d| {
         let alice = d.enrolled(ALICE).await?;
         let bob = d.enrolled(BOB).await?;
-        let people = import(d, 1_000)?;
         let mut deaf = d.session(&alice).await?;
         let mut good = d.session(&bob).await?;
-        let before = memory_kib(d)?;
-        // Each answer is a thousand states; not one of them is taken.
-        let own = deaf.uri.clone();
-        let resource = |uri: &PersonUri| BatchResource {
-            uri: uri.clone(),
-            newly_added: false,
-        };
-        let batch = BatchRequest {
-            uri: PersonUri::parse(&own)?,
-            action: BatchAction::Subscribe,
-            resources: people.iter().map(resource).collect(),
-            categories: Vec::new(),
+        // A long list with long names: each question for it is answered with some 150 KiB.
+        let first = list(&mut deaf).await?.delta;
+        for (delta, n) in (first..).zip(0..400) {
+            let operation = ContactOperation::SetContact {
+                uri: PersonUri::parse(&format!("sip:p{n}@{DOMAIN}"))?,
+                name: "x".repeat(TEXT_CHARS_MAX),
+                groups: vec![1],
+                subscribed: true,
+                external_uri: String::new(),
+            };
+            let add = change(&mut deaf, delta, operation);
+            deaf.ask(add).await?;
         }
-        .to_xml();
+        let before = memory_kib(d)?;
+        let own = deaf.uri.clone();
         let mut stopped = None;
-        for n in 0..400 {
+        for n in 0..600 {
             let subscribe = deaf
-                .request(Method::Subscribe, &own, &format!("deaf{}", n % 4))
-                .with(Name::Event, "presence")
-                .with(Name::Supported, "ms-benotify, ms-piggyback-first-notify")
-                .with_body(content_type::BATCH, batch.clone());
+                .request(Method::Subscribe, &own, &format!("deaf{n}"))
+                .with(Name::Event, "vnd-microsoft-roaming-contacts")
+                .with(Name::Supported, "ms-benotify")
+                .with(Name::Supported, "ms-piggyback-first-notify")
+                // More than the buffers on the way hold of what the server does not read.
+                .with("X-Filler", "x".repeat(30_000));
             let limit = Duration::from_secs(1);
             match tokio::time::timeout(limit, deaf.send(subscribe)).await {
                 Ok(Ok(())) => {}
@@ -396,7 +400,7 @@ fn somebody_who_asks_and_never_reads_is_let_go_with_a_reason_in_the_log() {
                 good.refresh().await?;
             }
         }
-        assert!(stopped.is_some(), "400 questions were taken");
+        assert!(stopped.is_some(), "600 questions were taken");
         let grown = memory_kib(d)?.saturating_sub(before);
         assert!(grown < 96 * 1024, "{grown} KiB for one who does not read");
         let begun = Instant::now();
