@@ -14,31 +14,31 @@ use lanyard_tests::sipe::{EVENT_LIMIT, Event, Sipe};
 use lanyard_tests::world::World;
 use serde_json::Value;
 
-pub const ALICE: &str = "alice@contoso.test";
-pub const ALICE_PIN: &str = "407316";
-pub const BOB: &str = "bob@contoso.test";
-pub const BOB_PIN: &str = "593817";
-pub const DORA: &str = "dora@contoso.test";
-pub const DORA_PIN: &str = "846201";
-pub const ERIN: &str = "erin@contoso.test";
-pub const ERIN_PASSWORD: &str = "erin has a long password";
-pub const FRED: &str = "fred@contoso.test";
-pub const FRED_PASSWORD: &str = "fred: another, just as long";
+const ALICE: &str = "alice@contoso.test";
+const ALICE_PIN: &str = "407316";
+const BOB: &str = "bob@contoso.test";
+const BOB_PIN: &str = "593817";
+const DORA: &str = "dora@contoso.test";
+const DORA_PIN: &str = "846201";
+const ERIN: &str = "erin@contoso.test";
+const ERIN_PASSWORD: &str = "erin has a long password";
+const FRED: &str = "fred@contoso.test";
+const FRED_PASSWORD: &str = "fred: another, just as long";
 
 /// Erin at SIPE.
-pub fn erin(world: &World) -> Result<Sipe> {
+fn erin(world: &World) -> Result<Sipe> {
     add_password_user(&world.server, ERIN, "Erin Example", ERIN_PASSWORD)?;
     Sipe::sign_in(world, ERIN, ERIN_PASSWORD)
 }
 
 /// Fred at SIPE.
-pub fn fred(world: &World) -> Result<Sipe> {
+fn fred(world: &World) -> Result<Sipe> {
     add_password_user(&world.server, FRED, "Fred Förster", FRED_PASSWORD)?;
     Sipe::sign_in(world, FRED, FRED_PASSWORD)
 }
 
 /// Somebody with a card at our own client, and what they see.
-pub fn ours(world: &mut World, address: &str, pin: &str) -> Result<(Person, Watch)> {
+fn ours(world: &mut World, address: &str, pin: &str) -> Result<(Person, Watch)> {
     let person = world.enrolled(address, pin)?;
     person.sign_in(pin)?;
     let watch = person.watch()?;
@@ -46,7 +46,7 @@ pub fn ours(world: &mut World, address: &str, pin: &str) -> Result<(Person, Watc
 }
 
 /// A person's second client: SIPE beside the one with the card.
-pub fn second_client(world: &World, address: &str) -> Result<Sipe> {
+fn second_client(world: &World, address: &str) -> Result<Sipe> {
     let password = "a password beside the card";
     world
         .server
@@ -55,16 +55,16 @@ pub fn second_client(world: &World, address: &str) -> Result<Sipe> {
     Sipe::sign_in(world, address, password)
 }
 
-pub fn buddy<'a>(list: &'a [Event], address: &str) -> Option<&'a Event> {
+fn buddy<'a>(list: &'a [Event], address: &str) -> Option<&'a Event> {
     list.iter().find(|buddy| buddy[0] == address)
 }
 
-pub fn is_online(list: &[Event], address: &str) -> bool {
+fn is_online(list: &[Event], address: &str) -> bool {
     buddy(list, address).is_some_and(|buddy| buddy[3] == "online")
 }
 
 /// A contact as our own client has it.
-pub fn contact(person: &Person, address: &str) -> Option<Value> {
+fn contact(person: &Person, address: &str) -> Option<Value> {
     let list = person.json(&["contacts", "list"]).ok()?;
     let list = list.as_array()?.iter();
     list.into_iter()
@@ -73,7 +73,7 @@ pub fn contact(person: &Person, address: &str) -> Option<Value> {
 }
 
 /// An event about a contact.
-pub fn becomes<'a>(address: &'a str, availability: &'a str) -> impl Fn(&Value) -> bool + 'a {
+fn becomes<'a>(address: &'a str, availability: &'a str) -> impl Fn(&Value) -> bool + 'a {
     move |event| {
         event["event"] == "contact"
             && event["address"] == address
@@ -82,7 +82,7 @@ pub fn becomes<'a>(address: &'a str, availability: &'a str) -> impl Fn(&Value) -
 }
 
 /// Waits until our client shows a message of a conversation of several.
-pub fn hears(watch: &mut Watch, from: &str, text: &str) -> Result<String> {
+fn hears(watch: &mut Watch, from: &str, text: &str) -> Result<String> {
     let (_, event) = watch.expect(text, EVENT_LIMIT, |event| {
         event["event"] == "message"
             && event["delivery"] == "received"
@@ -97,7 +97,7 @@ pub fn hears(watch: &mut Watch, from: &str, text: &str) -> Result<String> {
 }
 
 /// Waits until a conversation of several has exactly these members besides the person.
-pub fn is_with(watch: &mut Watch, members: &[&str]) -> Result<String> {
+fn is_with(watch: &mut Watch, members: &[&str]) -> Result<String> {
     let what = format!("a conversation with {}", members.join(", "));
     let (_, event) = watch.expect(&what, EVENT_LIMIT, |event| {
         let there = event["members"].as_array().map(Vec::as_slice);
@@ -113,7 +113,7 @@ pub fn is_with(watch: &mut Watch, members: &[&str]) -> Result<String> {
 }
 
 /// Waits until a conversation is over.
-pub fn is_over(watch: &mut Watch, id: &str) -> Result<()> {
+fn is_over(watch: &mut Watch, id: &str) -> Result<()> {
     watch.expect("the conversation has ended", EVENT_LIMIT, |event| {
         event["event"] == "conversation" && event["id"] == id && event["ended"] == true
     })?;

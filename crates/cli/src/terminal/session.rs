@@ -54,11 +54,11 @@ pub(super) enum Ui {
     Keys(Zeroizing<Vec<u8>>),
     Line(String),
     End,
-    Event(Option<Event>),
+    Event(Option<Box<Event>>),
     Failed(Problem),
     /// It was done.
     Told(String),
-    Replied(ReplyBody),
+    Replied(Box<ReplyBody>),
 }
 
 /// What the typed line is for.
@@ -130,7 +130,7 @@ pub(super) enum Leave {
 pub fn open(context: &Context, options: Options, start: bool) -> Result<(), Problem> {
     let (ui, heard) = channel();
     let events = ui.clone();
-    let on_event = move |event| drop(events.send(Ui::Event(event)));
+    let on_event = move |event: Option<Event>| drop(events.send(Ui::Event(event.map(Box::new))));
     let face = if start {
         context.agent_or_start(on_event)?
     } else {
@@ -200,7 +200,7 @@ impl Terminal {
                 Ok(Ui::Keys(bytes)) => self.keys(&bytes),
                 Ok(Ui::Line(line)) => self.entered(line),
                 Ok(Ui::End) => self.end_of_input(),
-                Ok(Ui::Event(Some(event))) => self.event(event),
+                Ok(Ui::Event(Some(event))) => self.event(*event),
                 Ok(Ui::Event(None)) => Some(Leave::With(Problem::new(Fault::AgentUnreachable))),
                 Ok(Ui::Failed(problem)) => {
                     let text = self.screen.style.bad(&problem.to_string());
@@ -212,7 +212,7 @@ impl Terminal {
                     self.screen.line(&text);
                     None
                 }
-                Ok(Ui::Replied(body)) => self.replied(body),
+                Ok(Ui::Replied(body)) => self.replied(*body),
                 Err(RecvTimeoutError::Timeout) => self.tick(),
                 Err(RecvTimeoutError::Disconnected) => Some(Leave::Quietly),
             };

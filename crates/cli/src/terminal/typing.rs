@@ -332,7 +332,7 @@ impl Terminal {
         let ui = self.ui.clone();
         self.face.post(intent, move |result| {
             let said = match result {
-                Ok(body) => Ui::Replied(body),
+                Ok(body) => Ui::Replied(Box::new(body)),
                 Err(problem) => Ui::Failed(problem),
             };
             let _ = ui.send(said);

@@ -107,6 +107,9 @@ pub fn stage(view: &SessionView, style: Style) -> Vec<String> {
             why.chain(miss).collect()
         }
         Stage::ChangePin(change) => change_pin(change, style),
+        Stage::SignedIn if view.locked => {
+            vec![style.warn("Locked: your card was taken out. Put it back; its PIN unlocks.")]
+        }
         Stage::SignedIn => {
             let who = view
                 .address

@@ -99,7 +99,7 @@ fn tag<'a>(after: &'a str, text: &mut Text) -> &'a str {
     let end = name.find(|c: char| !c.is_ascii_alphanumeric());
     let name = end.map_or(name, |end| name.split_at(end).0);
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    if BLOCKS.iter().any(|known| is(&known)) {
+    if BLOCKS.iter().any(&is) {
         text.line_end();
     }
     let hides = HIDDEN.iter().find(|known| is(known));
