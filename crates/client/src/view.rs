@@ -36,6 +36,12 @@ pub struct SessionView {
         with = "time::serde::rfc3339::option"
     )]
     pub card_ends: Option<OffsetDateTime>,
+    /// Everything is hidden until the card is back and its PIN was typed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
+    /// The card was taken out a moment ago.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub card_out: bool,
 }
 
 impl SessionView {
@@ -50,6 +56,8 @@ impl SessionView {
             own: OwnView::default(),
             renew_by: None,
             card_ends: None,
+            locked: false,
+            card_out: false,
         }
     }
 }

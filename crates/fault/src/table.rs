@@ -154,7 +154,7 @@ faults! {
     PresenceKeyMissing = 1541, "Your organisation asks cards to show that they are there, and this card has no key for it.", "Enrol the card again, or use another one.";
     PresenceCertificate = 1542, "This certificate cannot show that a card is there.", "Use the card's own certificate (slot 9E).";
     CardTakenOut = 1543, "Your card was taken out.", "Put it back and sign in again.";
-    Locked = 1544, "Lanyard is locked: your card was taken out.", "Put your card back and unlock with its PIN: 'lanyard unlock'.";
+    Locked = 1544, "Lanyard is locked: your card was taken out.", "Put your card back and sign in again: 'lanyard sign-in' unlocks it.";
     PresenceUnproved = 1545, "Your card has to show that it is there, and it does not answer.", "Put it back into the reader; otherwise your session ends soon.";
     // 1600: contacts and messages.
     MessageNotDelivered = 1601, "The message could not be delivered.", "The person may be offline; try again later.";

@@ -82,6 +82,12 @@ fn status_in_words(view: &SessionView) {
             if !own.note.is_empty() {
                 output::line(&format!("Note         {}", own.note));
             }
+            if view.locked {
+                let words = "Locked: your card was taken out. 'lanyard sign-in' unlocks it.";
+                output::line(&style.warn(words));
+            } else if view.card_out {
+                output::line(&style.warn("Your card was taken out: put it back."));
+            }
             if let Some(until) = view.renew_by {
                 output::line(&format!("Renew before {}", output::local_time(until)));
             }

@@ -3,6 +3,7 @@
 
 mod directory;
 mod intents;
+mod keeping;
 mod leaving;
 mod reminder;
 mod session;
@@ -21,6 +22,7 @@ use rustls::RootCertStore;
 use uuid::Uuid;
 
 use super::protocol::ReplyBody;
+use crate::cards::CardFacts;
 use crate::config::ClientConfig;
 use crate::files::AccountFiles;
 use crate::net::NetFault;
@@ -66,6 +68,11 @@ pub(super) enum Effect {
     },
     /// Ask the address book.
     Directory(DirectoryRequest),
+    /// Let the card show that it is there; `service` is an address of the server.
+    ProvePresence {
+        card: Box<CardFacts>,
+        service: String,
+    },
     /// The agent ends.
     Exit,
 }
@@ -126,6 +133,7 @@ pub(super) struct Core {
     unread: HashMap<crate::address::SignInAddress, u32>,
     leaving: Option<Leaving>,
     directory: directory::Desk,
+    keeping: keeping::Keeping,
     stage_since: Option<Instant>,
     effects: Vec<Effect>,
 }
@@ -164,13 +172,18 @@ impl Core {
             unread: HashMap::new(),
             leaving: None,
             directory: directory::Desk::default(),
+            keeping: keeping::Keeping::default(),
             stage_since: None,
             effects: Vec::new(),
         }
     }
 
     pub(super) fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        if self.view.locked {
+            effects.retain(|effect| !self.is_hidden(effect));
+        }
+        effects
     }
 
     /// Something of the sign-in's world happened.
@@ -211,6 +224,7 @@ impl Core {
         self.retry_tick(now);
         self.renewal_tick(now);
         self.reminder_tick(now);
+        self.keeping_tick(now);
         self.leaving_tick(now);
         let slow = self.view.stage.is_signing_in()
             && !self.view.stage.asks()

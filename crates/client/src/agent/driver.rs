@@ -15,10 +15,12 @@ use tokio::time::{Instant, interval_at, timeout};
 
 use super::core::{Asker, Core, Effect, SipEvent};
 use super::faces::{self, to_line};
+use super::presence;
 use super::protocol::{Reply, Request, Secret};
 use super::tasks::{self, CardWatch};
 use crate::net::{HttpAnswer, Net, NetFault, SrvRecord};
 use crate::places::{Places, Profile};
+use crate::problem::Problem;
 use crate::session::Now;
 use crate::signin::{CardTrouble, CardsSeen, Input, Output};
 use crate::view::Event;
@@ -62,6 +64,7 @@ pub(super) enum Happened {
     Cards(CardsSeen),
     CardAnswer(Result<HttpAnswer, CardTrouble>),
     PinChanged(Result<(), CardFault>),
+    Presence(Result<(), Problem>),
     Sip {
         generation: u64,
         event: SipEvent,
@@ -162,12 +165,14 @@ impl Driver {
             Happened::Cards(seen) => {
                 // A watch that was stopped may have one more look on its way.
                 if self.watch.is_some() {
+                    self.core.cards_seen(now, &seen);
                     self.core.sign_in_input(now, Input::Cards(seen));
                 }
             }
             Happened::CardAnswer(answer) => {
                 self.core.sign_in_input(now, Input::CardAnswer(answer));
             }
+            Happened::Presence(outcome) => self.core.presence_proved(now, outcome),
             Happened::PinChanged(result) => {
                 self.core.sign_in_input(now, Input::PinChanged(result));
             }
@@ -201,6 +206,14 @@ impl Driver {
                         let id = request.id;
                         let answer = tasks::directory_exchange(&net, request).await;
                         let _ = sender.send(Happened::Directory { id, answer }).await;
+                    });
+                }
+                Effect::ProvePresence { card, service } => {
+                    let (net, cards) = (self.net.clone(), Arc::clone(&self.cards));
+                    let sender = self.sender.clone();
+                    tokio::spawn(async move {
+                        let outcome = presence::prove(net, cards, *card, &service).await;
+                        let _ = sender.send(Happened::Presence(outcome)).await;
                     });
                 }
                 Effect::SipClose => self.close_sip(),

@@ -6,6 +6,7 @@ mod driver;
 mod faces;
 pub mod line;
 pub mod lock;
+mod presence;
 pub mod protocol;
 mod run;
 mod tasks;

@@ -10,7 +10,7 @@ use lanyard_presence::xml::provisioning::{AddressBook, Provisioning};
 use lanyard_presence::{PersonUri, PhotoLink};
 use lanyard_sip::{Headers, Message};
 
-use super::{Action, Credential, Session};
+use super::{Action, CardPolicy, Credential, Session};
 use crate::address::SignInAddress;
 use crate::people::PersonView;
 
@@ -91,7 +91,11 @@ impl Session {
         let answer = answer.filter(|answer| matches!(answer.status(), Some(200..300)));
         let Some(answer) = answer else { return };
         match Provisioning::parse(answer.body()) {
-            Ok(document) => self.cards.address_book = document.address_book(),
+            Ok(document) => {
+                self.cards.address_book = document.address_book();
+                let policy = CardPolicy::of(&document);
+                self.actions.push(Action::CardPolicy(policy));
+            }
             Err(error) => tracing::debug!(%error, "what the server provisions was not understood"),
         }
     }

@@ -4,6 +4,7 @@
 //! Sans-IO: bytes and intents go in with the time, [`Action`]s come out. The chat key lives only here and in memory.
 
 mod access;
+mod card_policy;
 mod cards;
 mod conversations;
 mod dialog;
@@ -41,6 +42,7 @@ use crate::people::PersonView;
 use crate::problem::Problem;
 use crate::view::{Availability, ContactView, ConversationView, MessageView, OwnView};
 
+pub use card_policy::{CardPolicy, Removal};
 pub use groups::GroupChange;
 pub use multiparty::Place;
 pub use security::Credential;
@@ -125,6 +127,8 @@ pub enum Action {
         /// Began or ended.
         on: bool,
     },
+    /// What policy says about the card in use.
+    CardPolicy(CardPolicy),
     /// Something worth telling.
     Notice(String),
     /// The outcome of a request.

@@ -14,6 +14,22 @@ use crate::view::{ContactView, ConversationView, Event, Stage};
 impl Core {
     /// A face wants something.
     pub(in crate::agent) fn intent(&mut self, now: Now, asker: Asker, intent: Intent) {
+        let works_locked = matches!(
+            intent,
+            Intent::Attach { .. }
+                | Intent::Status
+                | Intent::SignIn { .. }
+                | Intent::Cancel
+                | Intent::UseCard
+                | Intent::ChooseCard { .. }
+                | Intent::UsePad { .. }
+                | Intent::SignOut { .. }
+                | Intent::DeleteSignInInfo { .. }
+                | Intent::Exit
+        );
+        if self.view.locked && !works_locked {
+            return self.reply(asker, Err(Fault::Locked.into()));
+        }
         let result = match intent {
             Intent::Attach { display } => self.attach(asker, display),
             Intent::Status => Ok(self.session_body()),
@@ -137,6 +153,14 @@ impl Core {
         }
         let session = Event::Session(self.view.clone());
         self.effects.push(Effect::EventTo(face, session));
+        if !self.view.locked {
+            self.show_all(face);
+        }
+        Ok(self.session_body())
+    }
+
+    /// Contacts, conversations and what came while nobody looked.
+    pub(super) fn show_all(&mut self, face: u64) {
         if self.session.as_ref().is_some_and(|_| self.was_registered) {
             let contacts = Event::Contacts {
                 contacts: self.contacts(),
@@ -148,6 +172,7 @@ impl Core {
                 self.effects.push(Effect::EventTo(face, event));
             }
         }
+        let display = self.displays.contains(&face);
         if display && let Some(files) = &self.files {
             // What came while nobody looked.
             for message in files.take_notifications() {
@@ -156,7 +181,6 @@ impl Core {
                     .push(Effect::EventTo(face, Event::Message(message)));
             }
         }
-        Ok(self.session_body())
     }
 
     fn session_body(&self) -> ReplyBody {

@@ -58,7 +58,7 @@ impl Core {
         self.leave(now, None, false, true);
     }
 
-    fn leave(&mut self, now: Now, asker: Option<Asker>, delete: bool, exit: bool) {
+    pub(super) fn leave(&mut self, now: Now, asker: Option<Asker>, delete: bool, exit: bool) {
         let until = now.at + Duration::from_secs(SIGN_OUT_SECS_MAX);
         match &mut self.leaving {
             Some(leaving) => {
@@ -106,7 +106,8 @@ impl Core {
             return;
         };
         let address = self.view.address.clone();
-        self.end_session(now, None);
+        let problem = self.keeping.ending.take();
+        self.end_session(now, problem);
         let mut body = ReplyBody::default();
         if let (true, Some(address)) = (leaving.delete, address) {
             body = self.forget(&address);

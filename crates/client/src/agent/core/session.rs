@@ -85,6 +85,7 @@ impl Core {
             Action::Conversation(view) => {
                 self.effects.push(Effect::Event(Event::Conversation(view)));
             }
+            Action::CardPolicy(policy) => self.card_policy(now, policy),
             Action::Typing { with, on } => {
                 self.effects.push(Effect::Event(Event::Typing { with, on }));
             }
@@ -144,7 +145,8 @@ impl Core {
             if let Err(problem) = files.append_message(&message) {
                 tracing::warn!(%problem, "a message was not written to the history");
             }
-            if message.delivery == Delivery::Received && self.displays.is_empty() {
+            let nobody_sees = self.displays.is_empty() || self.view.locked;
+            if message.delivery == Delivery::Received && nobody_sees {
                 if message.conversation.is_none() {
                     let count = self.unread.entry(message.with.clone()).or_default();
                     *count = count.saturating_add(1);
@@ -206,6 +208,7 @@ impl Core {
             self.generation = self.generation.wrapping_add(1);
             self.effects.push(Effect::SipClose);
         }
+        self.keep_nothing();
         self.sign_in = None;
         self.renewing = false;
         self.retry = None;

@@ -30,6 +30,9 @@ impl Core {
         let busy = self.session.is_some() || self.sign_in.is_some() || self.leaving.is_some();
         if busy {
             if self.view.address.as_ref() == Some(address) && self.leaving.is_none() {
+                if self.view.locked {
+                    self.begin_unlock(now);
+                }
                 // A second start attaches to what is already under way.
                 return Ok(ReplyBody {
                     session: Some(self.view.clone()),
@@ -60,7 +63,7 @@ impl Core {
         })
     }
 
-    fn order(&self) -> Order {
+    pub(super) fn order(&self) -> Order {
         let settings = self
             .files
             .as_ref()
@@ -95,6 +98,7 @@ impl Core {
                 Output::Credential(credential) => {
                     self.remember_card();
                     self.note_card_end();
+                    self.keep_card(now);
                     self.sts_uri = self
                         .sign_in
                         .as_ref()
@@ -105,13 +109,17 @@ impl Core {
                     self.view.renew_by = Some(credential.not_after());
                     if self.renewing {
                         self.renewing = false;
+                        self.unlock();
                         self.stage(now, Stage::SignedIn);
                     }
+                    self.watch_card();
                     if let Some(session) = &mut self.session {
                         session.provide(now, credential);
                     }
                     self.session_actions(now);
                 }
+                // The readers go on to be looked at for the session's sake.
+                Output::StopWatching if self.wants_watch() => {}
                 other => self.effects.push(Effect::SignIn(other)),
             }
         }
@@ -153,6 +161,7 @@ impl Core {
         if self.renewing {
             self.renewing = false;
             self.renew_at = Some(now.wall + RENEW_AGAIN);
+            self.watch_card();
             let text = format!("The sign-in was not renewed. {problem}");
             self.effects.push(Effect::Event(Event::Notice { text }));
             return self.stage(now, Stage::SignedIn);
@@ -171,6 +180,7 @@ impl Core {
         if self.renewing {
             self.renewing = false;
             self.renew_at = Some(now.wall + RENEW_AGAIN);
+            self.watch_card();
             self.stage(now, Stage::SignedIn);
         } else {
             self.end_session(now, None);

@@ -2,6 +2,7 @@
 //! What the agent decides: reconnects, renewals, the ways to leave, and what is kept for a face that is not there.
 
 mod directory;
+mod keeping;
 
 use std::path::Path;
 use std::sync::Arc;
