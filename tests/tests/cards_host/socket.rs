@@ -61,7 +61,8 @@ impl Home {
             .arg("--foreground")
             .args(arguments)
             .env("XDG_DATA_HOME", folder.join("data"))
-            .env("XDG_RUNTIME_DIR", folder.join("run"));
+            .env("XDG_RUNTIME_DIR", folder.join("run"))
+            .env("LANYARD_CARDD_READER", "none");
         let mut running = Running::start("lanyard-cardd", &mut command, &folder.join("cardd.log"))?;
         running.wait_printed("ready", PATIENCE)?;
         Ok(running)

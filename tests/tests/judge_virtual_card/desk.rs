@@ -88,7 +88,8 @@ impl Desk {
     /// Starts the card daemon and waits until programs see the card.
     pub fn insert(&mut self) -> Result<()> {
         let mut command = self.command(program("lanyard-cardd"));
-        command.args(["--foreground", "--vpcd", &self.pcscd.slot(0)]);
+        command.args(["--foreground", "--reader", "none", "--vpcd"]);
+        command.arg(self.pcscd.slot(0));
         let log = self.folder.path().join("cardd.log");
         self.cardd = Some(Running::start("lanyard-cardd", &mut command, &log)?);
         eventually("programs see the card", PATIENCE, || {
