@@ -128,6 +128,9 @@ fn sipe_is_brought_into_a_conversation_and_brings_our_client_in() {
                 sipe.wait_for_buddies("Dora is on line", |l| is_online(l, DORA))?;
             }
 
+            // There may be a conversation of two already, whoever began it.
+            erin.command(&format!("im {ALICE} before"))?;
+            at_alice.expect("before", EVENT_LIMIT, |event| event["text"] == "before")?;
             // Ours, SIPE, and a second SIPE as the third.
             alice.must(&["invite", FRED, "--with", ERIN], &[])?;
             let id = is_with(&mut at_alice, &[ERIN, FRED])?;
@@ -164,6 +167,11 @@ fn sipe_is_brought_into_a_conversation_and_brings_our_client_in() {
             hears(&mut at_alice, ERIN, "all four")?;
             hears(&mut at_dora, ERIN, "all four")?;
 
+            // What two say to each other alone stays between them.
+            alice.send(ERIN, "just the two of us")?;
+            erin.expect("alone", EVENT_LIMIT, |e| {
+                e[0] == "im" && e[1] == ALICE && e[2].contains("just the two of us")
+            })?;
             // Leaving is seen on both sides.
             erin.command("chat-leave")?;
             is_with(&mut at_alice, &[DORA, FRED])?;

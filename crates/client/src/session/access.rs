@@ -198,7 +198,10 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::session::rig::{Authority, Registrar, pump};
 
     const BOB: &str = "bob@contoso.test";
 
@@ -256,5 +259,74 @@ mod tests {
             access.changes(BOB, Some(AccessLevel::Blocked))[0].version,
             9
         );
+    }
+
+    /// Alice signed in, with containers of her own, and the registrar.
+    fn signed_in() -> (Session, Registrar, Now) {
+        let authority = Authority::new();
+        let alice = "alice@contoso.test".parse().unwrap();
+        let mut session = Session::new(&alice, Uuid::from_u128(1)).unwrap();
+        let mut registrar = Registrar::new(&authority);
+        let body = "<roamingData xmlns=\"http://schemas.microsoft.com/2006/09/sip/roaming-self\">\
+            <containers xmlns=\"http://schemas.microsoft.com/2006/09/sip/container-management\">\
+            <container id=\"200\" version=\"1\"><member type=\"sameEnterprise\"/></container>\
+            <container id=\"400\" version=\"3\"><member type=\"user\" value=\"bob@contoso.test\"/>\
+            </container></containers></roamingData>";
+        let own = (content_type::ROAMING_SELF, body.to_owned());
+        registrar.bodies.insert("vnd-microsoft-roaming-self", own);
+        let now = Now {
+            at: std::time::Instant::now(),
+            wall: time::OffsetDateTime::now_utc(),
+        };
+        session.connect();
+        pump(&mut session, &mut registrar, now);
+        session.provide(now, authority.credential(time::Duration::hours(12)));
+        pump(&mut session, &mut registrar, now);
+        (session, registrar, now)
+    }
+
+    /// How a change of Bob's level ends, and how often it was tried.
+    fn block(faults: usize) -> (Result<(), Problem>, usize, Session) {
+        let (mut session, mut registrar, now) = signed_in();
+        let fault = "<Fault xmlns=\"http://schemas.microsoft.com/2006/09/sip/error\">\
+            <Faultcode>Client.BadCall.WrongDelta</Faultcode><details>\
+            <operation index=\"2\" version=\"0\" curVersion=\"8\"/></details></Fault>";
+        registrar.service_faults = vec![(409, fault.to_owned()); faults];
+        let bob = BOB.parse().unwrap();
+        session.set_level(now, &bob, Some(AccessLevel::Blocked), Token(1));
+        let said = pump(&mut session, &mut registrar, now);
+        let outcome = said.into_iter().find_map(|action| match action {
+            Action::Done { outcome, .. } => Some(outcome),
+            _ => None,
+        });
+        let text = |message: &Message| String::from_utf8_lossy(message.body()).into_owned();
+        let tries: Vec<String> = registrar.heard.iter().map(text).collect();
+        let tries: Vec<&String> = tries
+            .iter()
+            .filter(|text| text.contains("setContainerMembers"))
+            .collect();
+        if faults > 0 {
+            assert!(
+                tries[1].contains("id=\"32000\" version=\"8\""),
+                "{}",
+                tries[1]
+            );
+        }
+        (outcome.unwrap(), tries.len(), session)
+    }
+
+    #[test]
+    fn a_change_that_another_endpoint_overtook_is_tried_again_but_not_for_ever() {
+        let (outcome, tries, session) = block(0);
+        assert_eq!((outcome, tries), (Ok(()), 1));
+        let levels = session.levels();
+        assert_eq!(levels.len(), 1);
+        assert_eq!(levels[0].level, AccessLevel::Blocked);
+        let (outcome, tries, _) = block(1);
+        assert_eq!((outcome, tries), (Ok(()), 2));
+        let (outcome, tries, session) = block(9);
+        assert!(outcome.unwrap_err().is(Fault::LevelRefused));
+        assert_eq!(tries, usize::from(TRIES_MAX));
+        assert_eq!(session.levels()[0].level, AccessLevel::Personal);
     }
 }

@@ -102,6 +102,8 @@ pub(crate) struct Registrar {
     pub(crate) status: HashMap<&'static str, u16>,
     /// Bodies of answers to subscriptions, by event package.
     pub(crate) bodies: HashMap<&'static str, (&'static str, String)>,
+    /// Faults that answer the next service requests, the last one first.
+    pub(crate) service_faults: Vec<(u16, String)>,
     /// Headers added to answers that refuse.
     pub(crate) diagnostics: Option<&'static str>,
     /// Registrations are answered without a signature.
@@ -133,6 +135,7 @@ impl Registrar {
             heard: Vec::new(),
             status: HashMap::new(),
             bodies: HashMap::new(),
+            service_faults: Vec::new(),
             diagnostics: None,
             unsigned: false,
         }
@@ -183,6 +186,18 @@ impl Registrar {
         };
         if method == Method::Ack {
             return;
+        }
+        let is_container = message
+            .body()
+            .windows(19)
+            .any(|w| w == b"setContainerMembers");
+        if method == Method::Service
+            && is_container
+            && let Some((status, body)) = self.service_faults.pop()
+        {
+            let answer = OutMessage::response_to(message, status, reason_phrase(status));
+            let answer = answer.with_to_tag("far");
+            return self.push(answer.with_body("application/msrtc-fault+xml", body));
         }
         let status = self.status.get(method.as_str()).copied().unwrap_or(200);
         let mut answer = OutMessage::response_to(message, status, reason_phrase(status))
