@@ -2,7 +2,7 @@
 //! What a watcher may see of a person, and what the person's own endpoints see.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -29,6 +29,36 @@ const AGGREGATE_INSTANCE: u32 = 1;
 
 const STATE: &str = "state";
 const CARD: &str = "contactCard";
+
+/// Who is in which container, by the kinds of members.
+#[derive(Debug, Default)]
+pub(super) struct Ranks<'a> {
+    own_domains: &'a [String],
+    users: HashMap<&'a str, u32>,
+    domains: HashMap<&'a str, u32>,
+    same_enterprise: Option<u32>,
+    federated: Option<u32>,
+    everyone: Option<u32>,
+}
+
+impl Ranks<'_> {
+    /// The most special membership counts. Somebody who is in none sees what the default container
+    /// holds.
+    pub(super) fn of(&self, watcher: &PersonUri) -> u32 {
+        let is_own = self.own_domains.iter().any(|d| d == watcher.domain());
+        let kin = if is_own {
+            self.same_enterprise
+        } else {
+            self.federated
+        };
+        let by_name = self.users.get(watcher.address()).copied();
+        by_name
+            .or_else(|| self.domains.get(watcher.domain()).copied())
+            .or(kin)
+            .or(self.everyone)
+            .unwrap_or(0)
+    }
+}
 
 impl Hub {
     /// The container that decides what a watcher sees: the most special membership counts, then the
@@ -59,6 +89,33 @@ impl Hub {
             }
         }
         0
+    }
+
+    /// The same for many watchers: the members of all containers, each looked at once.
+    pub(super) fn ranks<'a>(&'a self, roster: &'a Roster) -> Ranks<'a> {
+        let mut ranks = Ranks {
+            own_domains: &self.config.domains,
+            ..Ranks::default()
+        };
+        // In the order of their numbers: the highest stays.
+        for (id, container) in &roster.containers {
+            for member in &container.members {
+                let value = member.value.as_str();
+                match member.kind {
+                    MemberKind::User => {
+                        ranks.users.insert(value, *id);
+                    }
+                    MemberKind::Domain => {
+                        ranks.domains.insert(value, *id);
+                    }
+                    MemberKind::SameEnterprise => ranks.same_enterprise = Some(*id),
+                    MemberKind::Federated => ranks.federated = Some(*id),
+                    MemberKind::Everyone => ranks.everyone = Some(*id),
+                    MemberKind::PublicCloud => {}
+                }
+            }
+        }
+        ranks
     }
 
     /// Whether this person has put that one into the blocked container. Rosters that are not loaded

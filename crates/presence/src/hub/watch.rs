@@ -198,12 +198,13 @@ impl Hub {
         let Some(roster) = person.roster() else {
             return;
         };
+        let ranks = self.ranks(roster);
         let mut moved: Vec<(SubscriptionId, u32, u32)> = Vec::new();
         for (id, old) in &person.watchers {
             let Some(subscription) = self.subscriptions.get(id) else {
                 continue;
             };
-            let new = self.container_of(roster, &subscription.person);
+            let new = ranks.of(&subscription.person);
             if new != *old && subscription.person != *uri {
                 moved.push((*id, *old, new));
             }

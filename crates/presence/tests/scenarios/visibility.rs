@@ -254,3 +254,77 @@ fn being_blocked_and_a_sign_off_come_in_the_same_bytes() {
     let hidden = world.take_one(&carol);
     assert_eq!(hidden.body(), blocked.body());
 }
+
+#[test]
+fn a_change_moves_every_watcher_to_where_a_new_one_would_be() {
+    let mut world = World::new();
+    let bob = world.online("bob", "02020202");
+    let watchers = [
+        world.sign_in("alice", "01010101"),
+        world.sign_in("carol", "03030303"),
+    ];
+    for watcher in &watchers {
+        world.watch(watcher, &[BOB]);
+    }
+    let notes: String = [0, 100, 200, 300, 400]
+        .map(|n| publication("note", 0, n, 0, "static", &note(&format!("for {n}"))))
+        .concat();
+    world.publish(&bob, &notes);
+    world.pass(COALESCE * 2);
+    for watcher in &watchers {
+        world.take(watcher);
+    }
+    let member = |kind: &str, value: &str| {
+        format!("<member action=\"add\" type=\"{kind}\" value=\"{value}\"/>")
+    };
+    let mut versions = std::collections::BTreeMap::new();
+    let mut told = ["for 200".to_owned(), "for 200".to_owned()];
+    for (id, who) in [
+        (300, member("user", "alice@contoso.test")),
+        (100, member("domain", "contoso.test")),
+        (400, member("user", "alice@contoso.test")),
+        (300, member("sameEnterprise", "")),
+        (32_000, member("user", "carol@contoso.test")),
+        (32_000, member("everyone", "")),
+        (200, member("federated", "")),
+    ] {
+        // The version that is right is told by the refusal of a wrong one.
+        let version = versions.entry(id).or_insert(0_u32);
+        let change = |version: u32| {
+            format!("<container id=\"{id}\" version=\"{version}\">{who}</container>")
+        };
+        let answer = world.member(&bob, &change(*version));
+        if answer.status() == Some(409) {
+            *version = Fault::parse(answer.body()).expect("fault").operations[0].current;
+            assert_eq!(world.member(&bob, &change(*version)).status(), Some(200));
+        }
+        *version += 1;
+        world.pass(COALESCE * 2);
+        for (watcher, told) in watchers.iter().zip(&mut told) {
+            // What the old subscription has been told, and what a new one is told.
+            for news in world.take(watcher) {
+                if let Some(note) = update(&news).documents[0].note() {
+                    *told = note.text;
+                }
+            }
+            let fresh = world.watch(watcher, &[BOB]);
+            let fresh = update(&fresh).documents.remove(0).note();
+            assert_eq!(
+                *told,
+                fresh.map(|note| note.text).unwrap_or_default(),
+                "{id}"
+            );
+        }
+    }
+
+    let seen = |world: &mut World, watcher| {
+        let answer = world.watch(watcher, &[BOB]);
+        update(&answer)
+            .documents
+            .remove(0)
+            .note()
+            .map(|note| note.text)
+    };
+    assert_eq!(seen(&mut world, &watchers[0]), Some("for 400".to_owned()));
+    assert_eq!(seen(&mut world, &watchers[1]), None);
+}
