@@ -54,8 +54,8 @@ impl Desk {
 
     fn with(chip: Option<Swtpm>, kdf: KdfCost) -> Result<Self> {
         ensure!(
-            pcsc::is_available(),
-            "pcscd and vsmartcard-vpcd are needed: 'cargo xtask setup'"
+            pcsc::pcscd_is_available(),
+            "pcscd is needed: 'cargo xtask setup'"
         );
         let folder = tempfile::tempdir()?;
         let places = Places::new(
@@ -71,7 +71,7 @@ impl Desk {
             };
         }
         let card = create(&places, spec)?;
-        let pcscd = Pcscd::start(folder.path(), 1)?;
+        let pcscd = Pcscd::start_ours(folder.path(), 1)?;
         let mut desk = Self {
             folder,
             places,
@@ -88,8 +88,7 @@ impl Desk {
     /// Starts the card daemon and waits until programs see the card.
     pub fn insert(&mut self) -> Result<()> {
         let mut command = self.command(program("lanyard-cardd"));
-        command.args(["--foreground", "--reader", "none", "--vpcd"]);
-        command.arg(self.pcscd.slot(0));
+        command.args(["--foreground", "--reader", &self.pcscd.slot(0)]);
         let log = self.folder.path().join("cardd.log");
         self.cardd = Some(Running::start("lanyard-cardd", &mut command, &log)?);
         eventually("programs see the card", PATIENCE, || {

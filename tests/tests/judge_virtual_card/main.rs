@@ -444,7 +444,7 @@ fn judge_a_command_through_pcscd_is_answered_at_once() {
                 each < Duration::from_millis(10),
                 "{each:?} for each command"
             );
-            println!("{each:?} for each command through opensc-tool, pcscd and vpcd");
+            println!("{each:?} for each command through opensc-tool, pcscd and our driver");
             Ok(())
         },
     );
