@@ -172,11 +172,16 @@ pub(super) fn unblock(
         let detail = format!("{} of {CHECKS_MIN} checks were made", words.len());
         return Err(refuse(Problem::with(Fault::DeskIdentityUnchecked, detail)));
     }
+    let snapshot = desk.app.directory.load();
+    let holder = record.holder.as_str().parse().ok();
+    let account = holder.and_then(|id| snapshot.by_id(&id).cloned());
+    if account.is_none_or(|account| !account.enabled) {
+        return Err(refuse(Problem::new(Fault::AccountDisabled)));
+    }
     let challenge = challenge
         .map(str::parse::<DeskChallenge>)
         .transpose()
         .map_err(|error| Problem::with(Fault::DeskChallengeMalformed, error))?;
-    let snapshot = desk.app.directory.load();
     let now = OffsetDateTime::now_utc();
     let app = desk.app;
     let mut answer = UnblockView {

@@ -305,6 +305,21 @@ fn a_puk_is_given_for_the_right_code_of_this_card_and_once() {
         if both["puks"] != json!([next["next_puk"], next["puks"][0]]) {
             bail!("not both PUKs: {both}");
         }
+        // Whoever is shut out is not helped in.
+        d.server.must(&["user", "disable", ALICE])?;
+        let refused = d.server.verb(&[
+            "card",
+            "unblock",
+            &hers,
+            "--checked",
+            "known-person",
+            "--checked",
+            "called-back",
+        ])?;
+        if !String::from_utf8_lossy(&refused.stderr).contains("LY-1306") {
+            bail!("the desk helps somebody who was shut out");
+        }
+        d.server.must(&["user", "enable", ALICE])?;
         // A lost card is not unblocked, with no code that was made before.
         let code = desk(&hers)?;
         d.server.must(&["card", "lost", &hers])?;
