@@ -17,19 +17,19 @@
 //! listener belongs to the owner of the directory. So nobody else can become the card that is handed
 //! a PIN, and nobody else is shown the card. With `shared` in place of `uid=` the reader takes
 //! everybody's cards; whose card lies in a slot is told to programs that ask
-//! ([`reader::features::CONTROL_OWNER`]).
+//! (`reader::features::CONTROL_OWNER`).
 //!
 //! # What is spoken
 //!
 //! The framing of vpcd: two bytes of length, big-endian, and a body. After a connection the reader
-//! speaks first: [`reader::line::Greeting`]. A body of one byte is a control: to the card `00` off,
+//! speaks first: `reader::line::Greeting`. A body of one byte is a control: to the card `00` off,
 //! `01` on, `02` reset, `04` "send the ATR"; from the card `05` "still working", at least every few
 //! seconds while it works on a command. Anything longer is a command or an answer.
 //!
 //! # What must not happen here
 //!
 //! This code runs inside pcscd, often as root. It never waits without a limit, it lets no panic out
-//! (each entry catches them), it starts no program and it reads no file. A card that stalls holds
+//! (each entry catches them), it starts no program, and it reads no file but that of a PIN pad in a test. A card that stalls holds
 //! up its own slot alone.
 #![cfg_attr(
     test,
