@@ -178,7 +178,8 @@ pub fn contact_lines(contacts: &[ContactView], groups: &[String], style: Style) 
     let mut section = |title: &str, members: Vec<&ContactView>| {
         let here = |one: &&&ContactView| one.availability.is_reachable();
         let count = format!(" {}/{}", members.iter().filter(here).count(), members.len());
-        lines.push(format!("{}{}", style.strong(title), style.quiet(&count)));
+        let title = printable(title);
+        lines.push(format!("{}{}", style.strong(&title), style.quiet(&count)));
         lines.extend(
             members
                 .into_iter()

@@ -69,7 +69,9 @@ fn list(context: &Context, json: bool) -> Result<(), Problem> {
     } else if groups.is_empty() {
         output::line("No groups yet. Make one: lanyard group add NAME");
     } else {
-        groups.iter().for_each(|name| output::line(name));
+        for name in groups {
+            output::line(&output::printable(&name));
+        }
     }
     Ok(())
 }

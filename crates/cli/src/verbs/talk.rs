@@ -58,7 +58,8 @@ pub fn leave(context: &Context, conversation: String) -> Result<(), Problem> {
 
 fn show(body: &ReplyBody) {
     for one in body.conversations.iter().flatten() {
-        output::line(&format!("{}  {}", one.id, names(one)));
+        let line = format!("{}  {}", one.id, names(one));
+        output::line(&output::printable(&line));
     }
 }
 
