@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lanyard_tests::person::{CardPath, Person};
@@ -180,6 +181,74 @@ fn a_chip_that_is_switched_off_is_told_and_its_card_comes_back_with_it() {
             alice.sign_in(PIN)?;
             world.must_be_signed_in(&alice)?;
             drop(daemon);
+            Ok(())
+        },
+    );
+}
+
+/// Flushes transient objects (`-t`), loaded sessions (`-l`) or saved ones (`-s`).
+fn flush(chip: &Swtpm, what: &str) -> Result<()> {
+    let mut command = std::process::Command::new("tpm2_flushcontext");
+    command.env("TPM2TOOLS_TCTI", tcti(&chip.socket()));
+    command.arg(what);
+    let output = run_limited(&mut command, "", lanyard_tests::person::COMMAND_LIMIT)?;
+    ensure!(output.status.success(), "tpm2_flushcontext: {output:?}");
+    Ok(())
+}
+
+/// The number of the running card daemon, as its lock tells it.
+fn daemon_number(alice: &Person) -> Result<String> {
+    let lock = alice.root.join("run/lanyard/cardd.lock");
+    Ok(fs::read_to_string(lock)?.trim().to_owned())
+}
+
+#[test]
+fn a_daemon_killed_while_the_pin_changes_leaves_the_old_pin_or_the_new_one() {
+    in_a_world(
+        "a_daemon_killed_while_the_pin_changes_leaves_the_old_pin_or_the_new_one",
+        |world| {
+            let (alice, chip) = computer_with_tpm(world)?;
+            alice.configure(&world.server, CardPath::Socket, true)?;
+            alice.create_card("card", &[])?;
+            let change = |old: &str, new: &str| {
+                let secrets = [("--pin-fd", old), ("--new-pin-fd", new)];
+                alice.run(&["card", "change-pin"], &secrets)
+            };
+            ensure!(change("12345678", PIN)?.status.success());
+            let (known, other) = (PIN, "618203");
+            for delay in [0, 10, 30, 60, 100, 200] {
+                let number = daemon_number(&alice)?;
+                let changed = std::thread::scope(|scope| {
+                    let changing = scope.spawn(|| change(known, other));
+                    std::thread::sleep(Duration::from_millis(delay));
+                    let killed = std::process::Command::new("kill")
+                        .args(["-KILL", &number])
+                        .status();
+                    let changed = changing.join();
+                    killed?;
+                    changed.map_err(|_| anyhow::anyhow!("the change panicked"))?
+                })?;
+                // The kernel's resource manager takes away what a dead process had loaded; a bare
+                // software TPM has none, so we do it.
+                for what in ["-t", "-l", "-s"] {
+                    flush(&chip, what)?;
+                }
+                // The client starts the daemon anew. Either PIN works, and one alone.
+                world.wait_for_cards(&alice, 1)?;
+                let tried = change(other, "729314")?;
+                let back = tried.status.success();
+                if changed.status.success() {
+                    ensure!(back, "the change was done, and is not there");
+                }
+                if !back {
+                    let kept = change(known, "729314")?;
+                    ensure!(
+                        kept.status.success(),
+                        "after {delay} ms: neither: {tried:?} {kept:?} {changed:?}"
+                    );
+                }
+                ensure!(change("729314", known)?.status.success());
+            }
             Ok(())
         },
     );
