@@ -2,11 +2,13 @@
 //! The rows of the acceptance script that are about cards of other makes and of other people.
 
 use anyhow::{Context, Result, bail};
+use lanyard_tests::person::Person;
 use lanyard_tests::process::run_limited;
 use lanyard_tests::server::HOST;
 use lanyard_tests::standin::{Hand, StandIn};
 use lanyard_tests::terminal::Terminal;
 use lanyard_tests::world::in_a_world;
+use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 
@@ -125,4 +127,137 @@ fn raw(world: &lanyard_tests::world::World, pin: &str, address: &str) -> Result<
         Duration::from_secs(40),
     )?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Alice with a plastic card in a reader, enrolled, and this policy in force.
+fn with_plastic_card(
+    world: &mut lanyard_tests::world::World,
+    policy: &[&str],
+) -> Result<(Person, StandIn)> {
+    world.add_user(ALICE, &[])?;
+    let set = ["policy", "set", "--default"];
+    world.server.must(&[&set[..], policy].concat())?;
+    let alice = world.computer("alice", ALICE)?;
+    let slot = world.next_slot();
+    let card = StandIn::insert(&world.folder.join("plastic"), &slot)?;
+    world.wait_for_cards(&alice, 1)?;
+    let code = world.server.enrol_code(ALICE)?;
+    alice.must(
+        &["card", "enrol", ALICE],
+        &[
+            ("--pin-fd", StandIn::PIN),
+            ("--new-pin-fd", PIN),
+            ("--code-fd", &code),
+            ("--admin-key-fd", BLANK_KEY),
+        ],
+    )?;
+    Ok((alice, card))
+}
+
+/// How long the agent may take to notice and act; machines are busy.
+const NOTICED: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_card_that_is_taken_out_ends_the_session_and_one_that_comes_back_in_time_does_not() {
+    in_a_world(
+        "a_card_that_is_taken_out_ends_the_session_and_one_that_comes_back_in_time_does_not",
+        |world| {
+            let policy = [
+                "--card-removal",
+                "sign-out",
+                "--card-removal-grace-seconds",
+                "20",
+            ];
+            let (alice, card) = with_plastic_card(world, &policy)?;
+            alice.sign_in(PIN)?;
+            world.must_be_signed_in(&alice)?;
+            let mut watch = alice.watch()?;
+            let out = |event: &Value| event["card_out"] == true;
+            let back = |event: &Value| event["stage"] == "signed-in" && event["card_out"] != true;
+            card.tell(Hand::Out)?;
+            watch.expect("the card is out", NOTICED, out)?;
+            card.tell(Hand::In)?;
+            watch.expect("the card is back", NOTICED, back)?;
+            world.must_be_signed_in(&alice)?;
+            card.tell(Hand::Out)?;
+            let ended = |event: &Value| event["stage"] == "idle";
+            let (_, event) = watch.expect("the session ends", NOTICED, ended)?;
+            if event["problem"]["code"] != "LY-1543" {
+                bail!("without the reason: {event}");
+            }
+            if !world.sessions()?.is_empty() {
+                bail!("the server still has the session");
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_card_that_is_taken_out_locks_until_card_and_pin_are_shown_again() {
+    in_a_world(
+        "a_card_that_is_taken_out_locks_until_card_and_pin_are_shown_again",
+        |world| {
+            let policy = [
+                "--card-removal",
+                "lock",
+                "--card-removal-grace-seconds",
+                "0",
+            ];
+            let (alice, card) = with_plastic_card(world, &policy)?;
+            alice.sign_in(PIN)?;
+            let mut watch = alice.watch()?;
+            card.tell(Hand::Out)?;
+            let locked = |event: &Value| event["locked"] == true;
+            watch.expect("it locks", NOTICED, locked)?;
+            let error = alice.must_fail(&["contacts", "list"], &[])?;
+            if !error.contains("LY-1544") {
+                bail!("a locked session shows contacts: {error}");
+            }
+            // The session itself goes on.
+            if world.sessions()?.len() != 1 {
+                bail!("the session has ended");
+            }
+            card.tell(Hand::In)?;
+            world.wait_for_cards(&alice, 1)?;
+            alice.sign_in(PIN)?;
+            let status = alice.must(&["status"], &[])?;
+            if status.contains("Locked") {
+                bail!("card and PIN did not unlock: {status}");
+            }
+            alice.must(&["contacts", "list"], &[])?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_card_that_does_not_show_that_it_is_there_loses_its_session() {
+    in_a_world(
+        "a_card_that_does_not_show_that_it_is_there_loses_its_session",
+        |world| {
+            world.server.stop()?;
+            world
+                .server
+                .set_environment("LANYARD_LIMITS__PRESENCE_GRACE_SECS", "10");
+            world.server.start()?;
+            // The removal itself is of no interest here: the server finds out by itself.
+            let policy = ["--presence-proof-minutes", "1", "--card-removal", "nothing"];
+            let (alice, card) = with_plastic_card(world, &policy)?;
+            alice.sign_in(PIN)?;
+            let mut watch = alice.watch()?;
+            // Longer than one interval and the grace time: it has proved itself meanwhile.
+            std::thread::sleep(Duration::from_secs(80));
+            world.must_be_signed_in(&alice)?;
+            card.tell(Hand::Out)?;
+            let told = |event: &Value| event.to_string().contains("LY-1545");
+            watch.expect("the person is told", NOTICED * 2, told)?;
+            let ended = |event: &Value| event["stage"] == "idle";
+            let (_, event) = watch.expect("the session ends", NOTICED * 2, ended)?;
+            if event["problem"]["code"] != "LY-1540" {
+                bail!("without the reason: {event}");
+            }
+            Ok(())
+        },
+    );
 }

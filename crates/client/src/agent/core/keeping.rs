@@ -133,7 +133,7 @@ impl Core {
         let same = |other: &CardFacts| {
             other.remembered_as() == card.remembered_as() && other.remembered_as().is_some()
         };
-        seen.cards.iter().any(same) || !seen.mute.is_empty()
+        seen.cards.iter().any(same) || !seen.mute.is_empty() || seen.pcsc_fault.is_some()
     }
 
     fn removal_words(&self) -> String {

@@ -127,7 +127,7 @@ impl Core {
 
     fn show(&mut self, now: Now, stage: Stage) {
         // A renewal disturbs only for the PIN.
-        let asks = stage.asks();
+        let asks = stage.asks() || self.view.locked;
         if !self.renewing || asks {
             self.stage(now, stage);
         } else {
