@@ -11,8 +11,9 @@ use tokio::sync::Notify;
 
 /// Guests of one listener at a time. A handshake under way holds some 30 KiB.
 pub const GUESTS_MAX: usize = 4_096;
-/// Whoever is still in the handshake after this time makes room first: an honest one is over by then.
-pub const SLOW_HANDSHAKE: Duration = Duration::from_millis(250);
+/// Whoever is still in the handshake after this time makes room first. Nobody connects so fast that a
+/// whole listener of guests is younger than this.
+pub const SLOW_HANDSHAKE: Duration = Duration::from_millis(50);
 /// Whoever has not signed in this long after the handshake makes room when no slow handshake is left.
 pub const SLOW_SIGN_IN: Duration = Duration::from_secs(5);
 

@@ -36,7 +36,8 @@ pub async fn serve_tls<H, F>(
     H: Fn(TlsStream<TcpStream>, SocketAddr, Guest) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let guests = Guests::new(GUESTS_MAX.min(connections_max));
+    // Fewer than connections in all: guests make room for guests before there is no room at all.
+    let guests = Guests::new(GUESTS_MAX.min(connections_max / 2).max(1));
     let mut tasks = JoinSet::new();
     loop {
         let (stream, peer) = tokio::select! {
