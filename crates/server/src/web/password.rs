@@ -206,10 +206,8 @@ async fn verify(
             None => (Password::typed(String::new()).ok()?, false),
         };
         let known = hash.is_some();
-        let matches = hash
-            .as_ref()
-            .unwrap_or(&shared.passwords.nobody)
-            .verify(&password);
+        let hash = hash.as_ref().unwrap_or(&shared.passwords.nobody);
+        let matches = compare(hash, &password);
         Some(matches && known && possible)
     })
     .await;
@@ -218,6 +216,13 @@ async fn verify(
         Ok(matches) => Ok(matches.unwrap_or(false)),
         Err(error) => Err(super::answer::internal("password", &error)),
     }
+}
+
+/// The work of one try; counted where it is done, so that whoever runs the server, and a test, can see
+/// that each try has cost it.
+fn compare(hash: &PasswordHash, password: &Password) -> bool {
+    metrics::counter!("lanyard_password_hashes_total").increment(1);
+    hash.verify(password)
 }
 
 fn not_allowed(web: &Web) -> Response {
@@ -325,6 +330,23 @@ mod tests {
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
             assert!(credentials(&headers).is_none(), "{value}");
         }
+    }
+
+    #[test]
+    fn the_hash_that_stands_in_for_a_missing_one_costs_the_same() {
+        let password = Password::typed("erin has a long password".to_owned()).unwrap();
+        let real = PasswordHash::new(&password, [7; 16]).unwrap();
+        let stand_in = PasswordGate::new().unwrap().nobody;
+        let cost = |hash: &PasswordHash| {
+            let parts: Vec<String> = hash.as_phc().split('$').map(str::to_owned).collect();
+            let [_, algorithm, version, cost, salt, sum] = parts.as_slice() else {
+                panic!("{} parts", parts.len());
+            };
+            let texts = [algorithm, version, cost].map(Clone::clone);
+            (texts, salt.len(), sum.len())
+        };
+        assert_eq!(cost(&stand_in), cost(&real));
+        assert!(!stand_in.verify(&password));
     }
 
     #[test]

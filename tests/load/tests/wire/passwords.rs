@@ -17,12 +17,16 @@ use lanyard_tests::process::eventually;
 use lanyard_x509::SoftwareKey;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 const ALICE: &str = "alice@contoso.test";
 const ERIN: &str = "erin@contoso.test";
 const FRED: &str = "fred@contoso.test";
 const PASSWORD: &str = "erin has a long password";
+/// The longest password that the server looks at, in bytes.
+const PASSWORD_BYTES_MAX: usize = 256;
 const MEX: &str = "/WebTicket/WebTicketService.svc/mex";
 const PORT: &str = "/WebTicket/WebTicketService.svc/WinNegotiate";
 
@@ -226,15 +230,30 @@ fn row_k_a_password_signs_in_until_policy_says_otherwise() {
     );
 }
 
+/// How many passwords the server has hashed since it runs.
+async fn hashes(d: &Deployment) -> Result<u64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", d.net.ports.metrics)).await?;
+    let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(ask).await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let figure = |line: &str| {
+        line.strip_prefix("lanyard_password_hashes_total ")?
+            .parse()
+            .ok()
+    };
+    // It is not listed before the first.
+    Ok(text.lines().find_map(figure).unwrap_or(0))
+}
+
 #[test]
 fn an_unknown_person_and_a_wrong_password_are_told_the_same_after_the_same_work() {
     in_a_deployment(
         "passwords::an_unknown_person_and_a_wrong_password_are_told_the_same_after_the_same_work",
         async |d| {
             allow_passwords(&d.server)?;
-            let mut times = [Vec::new(), Vec::new(), Vec::new()];
             let mut words = Vec::new();
-            for number in 0..8 {
+            for number in 0..3 {
                 let known = format!("known{number}@contoso.test");
                 add_password_user(&d.server, &known, "Known", PASSWORD)?;
                 let without = format!("without{number}@contoso.test");
@@ -242,26 +261,23 @@ fn an_unknown_person_and_a_wrong_password_are_told_the_same_after_the_same_work(
                 d.server
                     .must(&["group", "add-member", PASSWORD_GROUP, &without])?;
                 let unknown = format!("unknown{number}@contoso.test");
-                for (at, name) in [&known, &without, &unknown].into_iter().enumerate() {
-                    let begun = Instant::now();
-                    let answer = try_password(d, name, "not the password").await?;
-                    times[at].push(begun.elapsed());
-                    assert_eq!(answer.header("www-authenticate").map(str::to_owned), {
-                        Some("Basic realm=\"Lanyard\", charset=\"UTF-8\"".to_owned())
-                    });
-                    must_say(name, &answer, 401, &["28020", "LY-1312"])?;
-                    words.push(answer.body);
+                let too_long = "x".repeat(PASSWORD_BYTES_MAX + 1);
+                for name in [&known, &without, &unknown] {
+                    for password in ["not the password", &too_long] {
+                        let before = hashes(d).await?;
+                        let answer = try_password(d, name, password).await?;
+                        // One and the same work for each of them, none for nothing.
+                        assert_eq!(hashes(d).await?, before + 1, "{name}");
+                        assert_eq!(answer.header("www-authenticate").map(str::to_owned), {
+                            Some("Basic realm=\"Lanyard\", charset=\"UTF-8\"".to_owned())
+                        });
+                        must_say(name, &answer, 401, &["28020", "LY-1312"])?;
+                        words.push(answer.body);
+                    }
                 }
             }
             words.dedup();
             assert_eq!(words.len(), 1, "{words:?}");
-            let medians = times.map(|mut all| {
-                all.sort();
-                all[all.len() / 2]
-            });
-            let (shortest, longest) = (medians.iter().min(), medians.iter().max());
-            let (shortest, longest) = (shortest.context("0")?, longest.context("0")?);
-            assert!(*longest < *shortest * 2, "{medians:?}");
             Ok(())
         },
     );
@@ -441,7 +457,8 @@ fn bombs_and_nonsense_at_the_port_are_refused_at_once() {
                 let answer = web.post(PORT, &headers, &body).await?;
                 let start: String = body.chars().take(60).collect();
                 must_say(&start, &answer, 400, &["28903"])?;
-                assert!(begun.elapsed() < Duration::from_secs(1), "{start}");
+                // A bomb that goes off takes minutes, where memory lasts so long.
+                assert!(begun.elapsed() < Duration::from_secs(20), "{start}");
             }
             Ok(())
         },
