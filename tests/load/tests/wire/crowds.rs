@@ -19,11 +19,15 @@ use lanyard_presence::xml::service::{ContactFault, ContactOperation};
 use lanyard_sip::{Headers, Message, Method, Name, OutMessage};
 use lanyard_tests::server::DOMAIN;
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 const ALICE: &str = "alice@contoso.test";
 const BOB: &str = "bob@contoso.test";
 const CAROL: &str = "carol@contoso.test";
+
+/// Whoever does not read is let go after 20 seconds; a busy computer may take longer to notice.
+const LET_GO: Duration = Duration::from_secs(50);
 
 /// Memory of the server in use now.
 fn memory_kib(d: &mut Deployment) -> Result<u64> {
@@ -101,7 +105,7 @@ fn three_thousand_contacts_are_kept_counted_and_watched_in_pieces_that_fit() {
         let states = watch(&mut other, &people).await?;
         assert_eq!(states, people.iter().cloned().collect());
         assert!(
-            begun.elapsed() < Duration::from_secs(20),
+            begun.elapsed() < Duration::from_secs(60),
             "{:?}",
             begun.elapsed()
         );
@@ -323,7 +327,8 @@ fn a_watcher_that_stops_reading_loses_states_but_no_message_and_disturbs_nobody(
                 }
             }
             let took = begun.elapsed();
-            assert!(took < Duration::from_secs(3), "{version}: {took:?}");
+            // Behind her connection it would be the twenty seconds of a write.
+            assert!(took < Duration::from_secs(15), "{version}: {took:?}");
         }
         // And one message to her, behind all that.
         let invite = busy
@@ -353,6 +358,20 @@ fn a_watcher_that_stops_reading_loses_states_but_no_message_and_disturbs_nobody(
         assert_eq!(busy.answer(&invited).await?.status(), Some(200));
         Ok(())
     });
+}
+
+/// Waits for something while somebody else is served.
+async fn meanwhile<T>(wanted: impl Future<Output = T>, good: &mut Session) -> Result<T> {
+    let mut wanted = pin!(wanted);
+    let begun = Instant::now();
+    loop {
+        let pause = Duration::from_millis(500);
+        match tokio::time::timeout(pause, &mut wanted).await {
+            Ok(done) => return Ok(done),
+            Err(_) if begun.elapsed() > LET_GO => bail!("she is still there"),
+            Err(_) => good.refresh().await?,
+        }
+    }
 }
 
 #[test]
@@ -387,14 +406,12 @@ fn somebody_who_asks_and_never_reads_is_let_go_with_a_reason_in_the_log() {
                 .with(Name::Supported, "ms-piggyback-first-notify")
                 // More than the buffers on the way hold of what the server does not read.
                 .with("X-Filler", "x".repeat(30_000));
-            let limit = Duration::from_secs(1);
-            match tokio::time::timeout(limit, deaf.send(subscribe)).await {
-                Ok(Ok(())) => {}
-                // The server does not read on: it has enough to say to her as it is.
-                Ok(Err(_)) | Err(_) => {
-                    stopped = Some(n);
-                    break;
-                }
+            // When the server does not read on, this waits until it has let her go. A server that is
+            // merely slow takes it in the end.
+            let sent = meanwhile(deaf.send(subscribe), &mut good).await?;
+            if sent.is_err() {
+                stopped = Some(n);
+                break;
             }
             if n % 20 == 0 {
                 good.refresh().await?;
@@ -409,10 +426,7 @@ fn somebody_who_asks_and_never_reads_is_let_go_with_a_reason_in_the_log() {
             if log.contains("the client does not read") || log.contains("reads too slowly") {
                 break;
             }
-            assert!(
-                begun.elapsed() < Duration::from_secs(45),
-                "she is still there"
-            );
+            assert!(begun.elapsed() < LET_GO, "no reason in the log");
             tokio::time::sleep(Duration::from_millis(200)).await;
             good.refresh().await?;
         }
