@@ -4,10 +4,10 @@
 use crate::namespace::in_own_namespace;
 use crate::pcsc::Pcscd;
 use crate::person::{CardPath, Person};
-use crate::process::{Running, eventually};
+use crate::process::{Running, at_another_time, eventually, program};
 use crate::server::{Ports, Server};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A deployment of one test. What it starts ends with it.
@@ -126,6 +126,23 @@ impl World {
         self.wait_for_cards(&person, 1)?;
         person.enrol(&self.server.enrol_code(address)?, pin)?;
         Ok(person)
+    }
+
+    /// Another date for the server and a person's programs from now on: so many days from today.
+    ///
+    /// # Errors
+    /// A step failed.
+    pub fn go_to(&mut self, person: &mut Person, days: i64) -> Result<()> {
+        person.run(&["exit"], &[])?;
+        let time = at_another_time(days * 24 * 3600);
+        for word in &time {
+            let (key, value) = word.split_once('=').context("no assignment")?;
+            person.set_environment(key, value);
+        }
+        self.server.stop()?;
+        let program = program("lanyard-server").display().to_string();
+        let words: Vec<&str> = time.iter().map(String::as_str).chain([&*program]).collect();
+        self.server.start_as(Path::new("env"), &words)
     }
 
     /// Waits until the person's programs see so many cards.

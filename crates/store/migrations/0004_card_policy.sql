@@ -28,3 +28,18 @@ CREATE TABLE known_tpms (
     added_at        INTEGER NOT NULL,
     added_by        TEXT NOT NULL
 ) STRICT;
+
+-- The stock of cards that nobody holds yet. An enrolment takes the card out of it.
+CREATE TABLE blank_cards (
+    guid            TEXT PRIMARY KEY,
+    kind            TEXT NOT NULL,
+    make            TEXT NOT NULL DEFAULT '',
+    label           TEXT NOT NULL DEFAULT '',
+    -- A card can be lost, damaged or destroyed before anybody had it.
+    state           TEXT NOT NULL CHECK (state IN ('blank', 'lost', 'damaged', 'revoked', 'destroyed')),
+    registered_at   INTEGER NOT NULL,
+    changed_at      INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER destroyed_blank_cards_stay_destroyed BEFORE UPDATE OF state ON blank_cards
+WHEN OLD.state = 'destroyed' AND NEW.state <> 'destroyed'
+BEGIN SELECT RAISE(ABORT, 'destroyed cards stay destroyed'); END;

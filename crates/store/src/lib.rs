@@ -8,6 +8,7 @@
 mod accounts;
 mod attestation;
 mod audit;
+mod blanks;
 mod cards;
 mod certificates;
 mod codes;
@@ -24,6 +25,7 @@ mod writer;
 
 pub use accounts::ChangeError;
 pub use attestation::{KnownTpm, MakerOf, MakerRecord};
+pub use blanks::BlankCard;
 pub use cards::{CardChangeError, CardRecord};
 pub use certificates::CertificateFilter;
 pub use error::StoreError;

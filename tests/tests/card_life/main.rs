@@ -9,7 +9,7 @@ use lanyard_tests::process::{program, run_limited};
 use lanyard_tests::standin::StandIn;
 use lanyard_tests::swtpm::Swtpm;
 use lanyard_tests::world::{World, in_a_world};
-use renewal::{go_to, key_on_the_card, serial};
+use renewal::{key_on_the_card, serial};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -454,7 +454,7 @@ fn row_h_a_card_in_the_tpm_is_unblocked_by_the_desk_and_gets_a_new_key() {
                 bail!("the response was good twice");
             }
             // The card daemon has the old date, which only makes it trust challenges for less long.
-            go_to(world, &mut alice, 350)?;
+            world.go_to(&mut alice, 350)?;
             let (first, key) = (serial(&alice)?, key_on_the_card(&alice)?);
             alice.must(&["card", "renew", "--new-key"], &[("--pin-fd", NEW_PIN)])?;
             if serial(&alice)? == first || key_on_the_card(&alice)? == key {
@@ -462,6 +462,87 @@ fn row_h_a_card_in_the_tpm_is_unblocked_by_the_desk_and_gets_a_new_key() {
             }
             alice.sign_in(NEW_PIN)?;
             world.must_be_signed_in(&alice)
+        },
+    );
+}
+
+#[test]
+fn a_blank_card_is_registered_and_its_enrolment_keeps_make_and_name() {
+    in_a_world(
+        "a_blank_card_is_registered_and_its_enrolment_keeps_make_and_name",
+        |world| {
+            world.add_user(ALICE, &[])?;
+            let alice = world.computer("alice", ALICE)?;
+            world.start_cardd(&alice)?;
+            alice.create_card("her name for it", &[])?;
+            world.wait_for_cards(&alice, 1)?;
+            let listed = alice.json(&["card", "list"])?.to_string();
+            let (_, rest) = listed.split_once("\"guid\":\"").context(listed.clone())?;
+            let guid = rest.get(..32).context(listed.clone())?.to_owned();
+            let kind = ["--kind", "virtual-file"];
+            let words = ["--make", "Contoso Print", "--label", "drawer 17"];
+            let register = [&["card", "register", &guid][..], &kind, &words].concat();
+            let said = world.server.must(&register)?;
+            if !said.contains("blank") || !said.contains("drawer 17") {
+                bail!("not registered: {said}");
+            }
+            let refused = |arguments: &[&str], code: &str| -> Result<()> {
+                let output = world.server.verb(arguments)?;
+                let error = String::from_utf8_lossy(&output.stderr).into_owned();
+                if output.status.success() || !error.contains(code) {
+                    bail!("{arguments:?} was not refused with {code}: {error}");
+                }
+                Ok(())
+            };
+            refused(&register, "LY-1709")?;
+            for list in [&["card", "list"][..], &["card", "list", "--blank"]] {
+                if !world.server.must(list)?.contains(&guid) {
+                    bail!("{list:?} does not show it");
+                }
+            }
+            if world.server.must(&["card", "list", ALICE])?.contains(&guid) {
+                bail!("it has a holder already");
+            }
+            // Lost from the drawer: whoever has found it enrols nothing.
+            world.server.must(&["card", "lost", &guid])?;
+            let code = world.server.enrol_code(ALICE)?;
+            let secrets = [
+                ("--pin-fd", "12345678"),
+                ("--new-pin-fd", PIN),
+                ("--code-fd", &*code),
+            ];
+            let error = alice.must_fail(&["card", "enrol", ALICE], &secrets)?;
+            if !error.contains("LY-1440") {
+                bail!("a lost card was enrolled, or not refused in words: {error}");
+            }
+            world.server.must(&["card", "found", &guid])?;
+            alice.enrol(&code, PIN)?;
+            alice.sign_in(PIN)?;
+            world.must_be_signed_in(&alice)?;
+            let shown = world.server.json(&["card", "show", ALICE])?;
+            let life = &shown["life"];
+            if (&life["state"], &life["make"], &life["name"])
+                != (
+                    &Value::from("active"),
+                    &Value::from("Contoso Print"),
+                    &Value::from("drawer 17"),
+                )
+                || shown["guid"] != guid.as_str()
+            {
+                bail!("not as it was registered: {shown}");
+            }
+            let left = world.server.json(&["card", "list", "--blank"])?;
+            if left != serde_json::json!([]) {
+                bail!("still in the stock: {left}");
+            }
+            // Somebody holds it: back into the stock only when it is out of force.
+            refused(&register, "LY-1718")?;
+            if !trail(world)?.contains("card.registered") {
+                bail!("nothing in the trail");
+            }
+            world.server.must(&["card", "revoke", ALICE])?;
+            world.server.must(&register)?;
+            Ok(())
         },
     );
 }

@@ -4,28 +4,12 @@
 use super::{ALICE, PIN};
 use anyhow::{Context, Result, bail};
 use lanyard_tests::person::Person;
-use lanyard_tests::process::{at_another_time, eventually, program, run_limited};
+use lanyard_tests::process::{eventually, run_limited};
 use lanyard_tests::world::{World, in_a_world};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-const DAY: i64 = 24 * 3600;
-
-/// Another date for server and person from now on.
-pub fn go_to(world: &mut World, person: &mut Person, days: i64) -> Result<()> {
-    person.run(&["exit"], &[])?;
-    let time = at_another_time(days * DAY);
-    for word in &time {
-        let (key, value) = word.split_once('=').context("no assignment")?;
-        person.set_environment(key, value);
-    }
-    world.server.stop()?;
-    let program = program("lanyard-server").display().to_string();
-    let words: Vec<&str> = time.iter().map(String::as_str).chain([&*program]).collect();
-    world.server.start_as(Path::new("env"), &words)
-}
 
 pub fn serial(person: &Person) -> Result<String> {
     let status = person.json(&["card", "status"])?;
@@ -59,7 +43,7 @@ fn a_card_is_renewed_with_its_key_and_the_session_goes_on() {
                 bail!("renewed far too early: {error}");
             }
             for (days, words) in [(334, None), (345, Some("in 19 days")), (364, Some("hours"))] {
-                go_to(world, &mut alice, days)?;
+                world.go_to(&mut alice, days)?;
                 let list = alice.must(&["card", "list"], &[])?;
                 let reminds = list.contains("LY-1457");
                 if reminds != words.is_some() || !words.is_none_or(|words| list.contains(words)) {
@@ -125,7 +109,7 @@ fn a_card_gets_a_new_key_and_is_never_without_one() {
         "renewal::a_card_gets_a_new_key_and_is_never_without_one",
         |world| {
             let mut alice = world.enrolled(ALICE, PIN)?;
-            go_to(world, &mut alice, 350)?;
+            world.go_to(&mut alice, 350)?;
             let first = serial(&alice)?;
             let key = key_on_the_card(&alice)?;
             // Broken off after the server has issued: the old certificate signs in, and the renewal can be begun again.

@@ -72,6 +72,8 @@ actions! {
     CertificateActivated = "certificate.activated",
     /// A certificate was withdrawn.
     CertificateRevoked = "certificate.revoked",
+    /// A blank card was put into the stock.
+    CardRegistered = "card.registered",
     /// A card was reported lost.
     CardLost = "card.lost",
     /// A card was withdrawn.

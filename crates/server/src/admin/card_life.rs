@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use super::cards::{Card, find, view};
 use super::execute::Desk;
 use super::protocol::{IdentityCheck, Reply};
+use super::stock;
 use super::view::{CardLifeView, UnblockView};
 use crate::card_life;
 use crate::federation::holder;
@@ -116,6 +117,9 @@ pub(super) fn activated(desk: &Desk<'_>, card: &Card) -> Result<(), Problem> {
 }
 
 pub(super) fn show(desk: &Desk<'_>, named: &str) -> Result<Reply, Problem> {
+    if let Some(blank) = stock::find(desk, named)? {
+        return Ok(Reply::Card(stock::view(&blank)));
+    }
     shown(desk, &find(desk, named)?)
 }
 
@@ -139,6 +143,9 @@ fn happens(
     what: CardEvent,
     action: Action,
 ) -> Result<Reply, Problem> {
+    if let Some(blank) = stock::find(desk, named)? {
+        return stock::happens(desk, blank, what, action);
+    }
     let card = find(desk, named)?;
     let _lock = desk.change_lock();
     let details = [("account", card.account().into())];
@@ -244,7 +251,7 @@ fn unknown() -> Problem {
     Problem::with(Fault::NotFound, "nothing is written down about this card")
 }
 
-fn problem(error: CardChangeError) -> Problem {
+pub(super) fn problem(error: CardChangeError) -> Problem {
     match error {
         CardChangeError::Illegal(illegal) => Problem::with(Fault::CardStateRefused, illegal),
         CardChangeError::Store(error) => error.into(),

@@ -22,15 +22,29 @@ use crate::app::App;
 use crate::problem::{Problem, chain};
 use crate::sessions::{SessionEnd, SessionSelector};
 
-pub(super) fn list(desk: &Desk<'_>, address: Option<&SipAddress>) -> Result<Reply, Problem> {
+pub(super) fn list(
+    desk: &Desk<'_>,
+    address: Option<&SipAddress>,
+    blank: bool,
+) -> Result<Reply, Problem> {
+    if blank {
+        return Ok(Reply::Cards(super::stock::list(desk)?));
+    }
     let account = address.map(|address| desk.account(address)).transpose()?;
     let cards = cards(desk, account.map(|account| account.id.clone()).as_ref())?;
     let snapshot = desk.app.directory.load();
     let views = cards.iter().map(|card| view(desk, &snapshot, card));
-    Ok(Reply::Cards(views.collect::<Result<_, _>>()?))
+    let mut views = views.collect::<Result<Vec<_>, _>>()?;
+    if address.is_none() {
+        views.extend(super::stock::list(desk)?);
+    }
+    Ok(Reply::Cards(views))
 }
 
 pub(super) fn end(desk: &Desk<'_>, named: &str, reason: CardLossReason) -> Result<Reply, Problem> {
+    if let Some(blank) = super::stock::find(desk, named)? {
+        return super::stock::end(desk, blank, reason);
+    }
     let card = find(desk, named)?;
     withdraw(desk, &card, reason)
 }

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use super::protocol::{Reply, Request};
 use super::view::ServerView;
 use super::{
-    attestation, audit, card_life, cards, groups, listener_certificate, policy, sessions, users,
-    ways,
+    attestation, audit, card_life, cards, groups, listener_certificate, policy, sessions, stock,
+    users, ways,
 };
 use crate::app::App;
 use crate::problem::Problem;
@@ -69,7 +69,13 @@ pub fn execute(app: &App, actor: &Actor, request: Request) -> Result<Reply, Prob
                 dry_run,
             },
         ),
-        Request::CardList { address } => cards::list(&desk, address.as_ref()),
+        Request::CardList { address, blank } => cards::list(&desk, address.as_ref(), blank),
+        Request::CardRegister {
+            guid,
+            kind,
+            make,
+            label,
+        } => stock::register(&desk, &guid, kind, make.as_deref(), label.as_deref()),
         Request::CardEnd { card, reason } => cards::end(&desk, &card, reason),
         Request::CardShow { card } => card_life::show(&desk, &card),
         Request::CardFound { card } => card_life::found(&desk, &card),

@@ -14,6 +14,7 @@ mod protocol;
 mod sessions;
 mod short_path;
 mod socket;
+mod stock;
 mod users;
 mod view;
 mod ways;

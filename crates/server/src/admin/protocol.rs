@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use lanyard_directory::{AccountChange, GroupName, GroupPolicy, NewAccount, SipAddress};
+use lanyard_directory::{AccountChange, CardKind, GroupName, GroupPolicy, NewAccount, SipAddress};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -135,10 +135,24 @@ pub enum Request {
         /// Only say what would change for whom.
         dry_run: bool,
     },
-    /// Cards, with their certificates.
+    /// Cards, with their certificates; without an address also those that nobody holds yet.
     CardList {
         /// Only those of this person.
         address: Option<SipAddress>,
+        /// Only those that nobody holds yet.
+        #[serde(default)]
+        blank: bool,
+    },
+    /// Put a blank card into the stock.
+    CardRegister {
+        /// Its number.
+        guid: String,
+        /// What it is made of.
+        kind: CardKind,
+        /// Its make.
+        make: Option<String>,
+        /// Its name.
+        label: Option<String>,
     },
     /// Withdraw a card.
     CardEnd {

@@ -202,11 +202,11 @@ pub struct CardLifeView {
     pub make: String,
     /// The computer that it was enrolled on.
     pub computer: String,
-    /// Who unblocks it: `own`, `challenge`, `puk`.
+    /// Who unblocks it: `own`, `challenge`, `puk`; empty while nobody holds it.
     pub care: String,
     /// The version of the secret that its keys come from.
     pub secret_version: Option<u32>,
-    /// When it was enrolled first.
+    /// When it was enrolled first, or registered while nobody holds it.
     #[serde(with = "time::serde::rfc3339")]
     pub enrolled_at: OffsetDateTime,
     /// When its state changed last.

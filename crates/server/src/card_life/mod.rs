@@ -81,6 +81,11 @@ pub fn before_enrolment(
     card: Card,
 ) -> Result<CardBefore, DeskError> {
     let holder = sid(account)?;
+    // Nobody held it yet, and still it may be out of force.
+    if let Some(blank) = app.store.blank_card(&card.guid).map_err(storage)? {
+        let enrolled = blank.state.after(CardEvent::Enrol);
+        enrolled.map_err(|_| DeskError::CardState)?;
+    }
     let Some(known) = app.store.card(&card.guid, &holder).map_err(storage)? else {
         return Ok(CardBefore::default());
     };
@@ -146,6 +151,7 @@ pub fn enrolled(
                 card.puk_handed_out = before.puk_handed_out;
             }
         }
+        out_of_the_stock(tx, &mut card)?;
         tx.put_card(&card)?;
         Ok::<_, CardChangeError>(())
     });
@@ -154,6 +160,24 @@ pub fn enrolled(
         CardChangeError::Store(error) => storage(error),
         _ => DeskError::Authority,
     })
+}
+
+/// A card that was registered as blank is its holder's from now on, with the make and the name that it has there.
+fn out_of_the_stock(tx: &mut Tx<'_>, card: &mut CardRecord) -> Result<(), CardChangeError> {
+    let Some(blank) = tx.blank_card(&card.guid)? else {
+        return Ok(());
+    };
+    blank.state.after(CardEvent::Enrol)?;
+    // A card of another kind only claims the number; the one in the stock stays there.
+    if blank.kind != card.kind {
+        return Ok(());
+    }
+    for (kept, told) in [(blank.make, &mut card.make), (blank.label, &mut card.label)] {
+        if !kept.is_empty() {
+            *told = kept;
+        }
+    }
+    Ok(tx.take_blank_card(&card.guid)?)
 }
 
 /// Writes down that a card came into force.

@@ -7,8 +7,8 @@ use crate::admin::IdentityCheck;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lanyard_authority::ServerName;
 use lanyard_directory::{
-    CardKinds, CardRemoval, DomainName, Email, GroupName, KeyAssurance, MissingPresenceKey,
-    SipAddress, Upn,
+    CardKind, CardKinds, CardRemoval, DomainName, Email, GroupName, KeyAssurance,
+    MissingPresenceKey, SipAddress, Upn,
 };
 
 use super::attestation::AttestationCommand;
@@ -313,10 +313,27 @@ fn settable<T: std::str::FromStr>(text: &str) -> Result<Settable<T>, T::Err> {
 /// Verbs on cards.
 #[derive(Debug, Subcommand)]
 pub enum CardCommand {
-    /// List cards.
+    /// List cards; without an address also blank ones.
     List {
         /// Only those of this person.
         address: Option<SipAddress>,
+        /// Only those that were registered and that nobody holds yet.
+        #[arg(long, conflicts_with = "address")]
+        blank: bool,
+    },
+    /// Put a blank card into the stock; whoever enrols it gets it with this make and name.
+    Register {
+        /// Number of the card, as 'lanyard card status' shows it: 32 hexadecimal digits.
+        guid: String,
+        /// What it is made of: physical, virtual-tpm or virtual-file.
+        #[arg(long, default_value = "physical")]
+        kind: CardKind,
+        /// Its make, at most 64 characters.
+        #[arg(long, value_name = "TEXT")]
+        make: Option<String>,
+        /// Its name, at most 64 characters.
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
     },
     /// A card was lost: nobody signs in with it any more, and live sessions end at once.
     Lost {

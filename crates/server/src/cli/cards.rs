@@ -38,6 +38,8 @@ pub(super) fn one(view: &CardView) -> String {
         let care = match life.care.as_str() {
             "challenge" => "the help desk, by challenge and response",
             "puk" => "the help desk, with a one-time code",
+            // Nobody holds it yet.
+            "" => "",
             _ => "its holder, with a PUK of their own",
         };
         let mut line = |name: &str, value: &str| {
@@ -48,7 +50,12 @@ pub(super) fn one(view: &CardView) -> String {
         line("state", &format!("{} ({})", life.state, view.status_text));
         line("make", &life.make);
         line("computer", &life.computer);
-        line("enrolled", &minutes(life.enrolled_at));
+        let since = if care.is_empty() {
+            "registered"
+        } else {
+            "enrolled"
+        };
+        line(since, &minutes(life.enrolled_at));
         line("changed", &minutes(life.changed_at));
         line("unblocked by", care);
     }

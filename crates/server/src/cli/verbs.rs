@@ -308,7 +308,18 @@ fn wanted<T>(
 
 fn card_request(command: CardCommand) -> Result<Request, Problem> {
     Ok(match command {
-        CardCommand::List { address } => Request::CardList { address },
+        CardCommand::List { address, blank } => Request::CardList { address, blank },
+        CardCommand::Register {
+            guid,
+            kind,
+            make,
+            label,
+        } => Request::CardRegister {
+            guid,
+            kind,
+            make,
+            label,
+        },
         CardCommand::Lost { card } => Request::CardEnd {
             card,
             reason: CardLossReason::Lost,
