@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use lanyard_load::card::{Credential, Person, request};
 use lanyard_load::deployment::{Deployment, in_a_deployment};
 use lanyard_load::net::{Answer, exchange};
+use lanyard_tests::process::eventually;
 use lanyard_x509::SoftwareKey;
 use serde_json::{Value, json};
 use std::time::Duration;
