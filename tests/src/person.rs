@@ -103,7 +103,7 @@ impl Person {
         command.args(["--mount", "sh", "-c"]);
         command.arg("mount -t tmpfs tmpfs /run/pcscd && echo settled && exec sleep 3600");
         let mut holder = self.start("elsewhere", &mut command)?;
-        holder.wait_printed("settled", Duration::from_secs(5))?;
+        holder.wait_printed("settled", Duration::from_secs(30))?;
         self.place = Some(holder.pid());
         holder.leave_running();
         Ok(self)

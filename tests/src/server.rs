@@ -191,7 +191,7 @@ impl Server {
     pub fn kill(&mut self) -> Result<()> {
         if let Some(mut running) = self.running.take() {
             running.signal("KILL")?;
-            running.wait_end(Duration::from_secs(5))?;
+            running.wait_end(Duration::from_secs(30))?;
         }
         Ok(())
     }

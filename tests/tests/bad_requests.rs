@@ -338,14 +338,14 @@ fn half_open_handshakes_and_one_byte_a_second_hold_nobody_up() {
             }
             let start = Instant::now();
             must_serve(server)?;
-            if start.elapsed() > Duration::from_secs(5) {
+            if start.elapsed() > Duration::from_secs(20) {
                 bail!("others waited {:?}", start.elapsed());
             }
             // A drip of one byte a second does not keep a connection alive for ever.
             let mut drip = idle.pop().context("none")?;
             drip.set_read_timeout(Some(Duration::from_millis(900)))?;
             let mut ended = false;
-            while start.elapsed() < Duration::from_secs(30) {
+            while start.elapsed() < Duration::from_secs(60) {
                 let mut byte = [0];
                 let written = drip.write_all(b"x");
                 let read = drip.read(&mut byte);

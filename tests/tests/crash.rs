@@ -119,7 +119,7 @@ fn a_background_process_that_was_killed_leaves_nothing_in_the_way() {
         for _ in 0..2 {
             alice.sign_in(PIN)?;
             kill(process_of(&alice, " agent ")?)?;
-            eventually("the session ends", Duration::from_secs(5), || {
+            eventually("the session ends", Duration::from_secs(30), || {
                 world.sessions().ok().filter(Vec::is_empty)
             })?;
             // Its key died with it: there is no way back in without the card.

@@ -150,11 +150,9 @@ fn row_c_sign_out_ends_the_session_and_shows_the_sign_in_prompt() {
             face.expect("every face goes back to the prompt", EVENT_LIMIT, |e| {
                 is(e, "session") && e["stage"] == "idle"
             })?;
-            eventually(
-                "the server holds no session",
-                Duration::from_secs(5),
-                || world.sessions().ok().filter(Vec::is_empty),
-            )?;
+            eventually("the server holds no session", EVENT_LIMIT, || {
+                world.sessions().ok().filter(Vec::is_empty)
+            })?;
             let status = alice.json(&["status"])?;
             if status["stage"] != "idle" || status["address"] != ALICE {
                 bail!("the prompt is not pre-filled: {status}");
@@ -280,20 +278,14 @@ fn row_e_exit_ends_session_and_program_and_a_new_start_works() {
             alice.must(&["exit"], &[])?;
             face.expect("faces end too", EVENT_LIMIT, |e| is(e, "exit"))?;
             let socket = alice.root.join("run/lanyard/default.sock");
-            eventually(
-                "the background process is gone",
-                Duration::from_secs(5),
-                || {
-                    std::os::unix::net::UnixStream::connect(&socket)
-                        .is_err()
-                        .then_some(())
-                },
-            )?;
-            eventually(
-                "the server holds no session",
-                Duration::from_secs(5),
-                || world.sessions().ok().filter(Vec::is_empty),
-            )?;
+            eventually("the background process is gone", EVENT_LIMIT, || {
+                std::os::unix::net::UnixStream::connect(&socket)
+                    .is_err()
+                    .then_some(())
+            })?;
+            eventually("the server holds no session", EVENT_LIMIT, || {
+                world.sessions().ok().filter(Vec::is_empty)
+            })?;
             // The address is remembered; the chat key was not.
             alice.must(&["sign-in"], &[("--pin-fd", PIN)])?;
             world.must_be_signed_in(&alice)

@@ -19,8 +19,9 @@ pub const OTHER_PIN: &str = "86421357";
 pub const WRONG_PIN: &str = "97531246";
 pub const PUK: &str = "12345678";
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// Insertion and removal must be seen by programs within this time; pcscd looks every 400 ms.
-pub const PROMPTLY: Duration = Duration::from_secs(2);
+/// Insertion and removal must be seen by programs within this time; pcscd looks every 400 ms, and a busy
+/// computer takes its time to start programs.
+pub const PROMPTLY: Duration = PATIENCE;
 
 /// A reader with a card in it, and the tools before it.
 pub struct Desk {

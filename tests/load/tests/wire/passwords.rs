@@ -217,7 +217,7 @@ fn row_k_a_password_signs_in_until_policy_says_otherwise() {
             let real: Vec<&str> = change.into_iter().chain(close).collect();
             let told = d.server.must(&real)?;
             assert!(told.contains("1 session ended"), "{told}");
-            eventually("the session is over", Duration::from_secs(5), || {
+            eventually("the session is over", Duration::from_secs(30), || {
                 let list = d.server.json(&["session", "list"]).ok()?;
                 list.as_array()?.is_empty().then_some(())
             })?;
