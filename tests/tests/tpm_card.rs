@@ -343,3 +343,73 @@ fn a_card_in_the_tpm_proves_where_its_key_lives_and_a_file_cannot() {
         },
     );
 }
+
+/// The certificate in slot 9A, in the words of OpenSSL, as OpenSC reads it from the card.
+fn certificate_on_the_card(person: &Person) -> Result<String> {
+    let mut command = person.command(Path::new("pkcs15-tool"));
+    command.args(["--read-certificate", "01"]);
+    let read = run_limited(&mut command, "", lanyard_tests::person::COMMAND_LIMIT)?;
+    let pem = String::from_utf8_lossy(&read.stdout).into_owned();
+    ensure!(pem.contains("BEGIN CERTIFICATE"), "{read:?}");
+    let mut command = std::process::Command::new("openssl");
+    command.args(["x509", "-noout", "-serial", "-pubkey", "-text"]);
+    let told = run_limited(&mut command, &pem, lanyard_tests::person::COMMAND_LIMIT)?;
+    ensure!(told.status.success(), "openssl: {told:?}");
+    Ok(String::from_utf8_lossy(&told.stdout).into_owned())
+}
+
+/// What stands between two words.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
+    let (_, rest) = text.split_once(from).context(text.to_owned())?;
+    Ok(rest.split_once(to).context(text.to_owned())?.0)
+}
+
+#[test]
+fn a_card_in_the_tpm_stays_proved_when_it_is_renewed_with_its_key_and_with_a_new_one() {
+    in_a_world(
+        "a_card_in_the_tpm_stays_proved_when_it_is_renewed_with_its_key_and_with_a_new_one",
+        |world| {
+            // The policy in a certificate whose key was proved by the certificate of the chip.
+            const PROVED: &str = "1.3.6.1.4.1.311.21.31";
+            let (mut alice, chip) = computer_with_tpm(world)?;
+            for file in ["swtpm-localca-rootca-cert.pem", "issuercert.pem"] {
+                let file = chip.state().join("../ca").join(file);
+                let file = file.to_str().context("path")?;
+                world
+                    .server
+                    .must(&["attestation", "add-maker", file, "--of", "tpm"])?;
+            }
+            let demand = ["policy", "set", "--default", "--key-assurance"];
+            world
+                .server
+                .must(&[&demand[..], &["tpm-certificate"]].concat())?;
+            alice.create_card("chip", &["--attestation", "aik-and-cert"])?;
+            world.wait_for_cards(&alice, 1)?;
+            alice.enrol(&world.server.enrol_code(ALICE)?, PIN)?;
+            let mut before = certificate_on_the_card(&alice)?;
+            ensure!(before.contains(PROVED), "{before}");
+
+            // Nothing is proved anew for the same key; a new key is proved by the chip as the first was.
+            for (days, options) in [(320, &[][..]), (640, &["--new-key"][..])] {
+                world.go_to(&mut alice, days)?;
+                let renew = [&["card", "renew"][..], options].concat();
+                alice.must(&renew, &[("--pin-fd", PIN)])?;
+                let after = certificate_on_the_card(&alice)?;
+                ensure!(after.contains(PROVED), "after {renew:?}: {after}");
+                let serial = ("serial=", "\n");
+                ensure!(
+                    between(&after, serial.0, serial.1)? != between(&before, serial.0, serial.1)?,
+                    "after {renew:?}: the certificate is the old one"
+                );
+                let key = ("-----BEGIN PUBLIC KEY-----", "-----END");
+                let same = between(&after, key.0, key.1)? == between(&before, key.0, key.1)?;
+                ensure!(same == options.is_empty(), "after {renew:?}: {after}");
+                alice.sign_in(PIN)?;
+                world.must_be_signed_in(&alice)?;
+                alice.must(&["sign-out"], &[])?;
+                before = after;
+            }
+            Ok(())
+        },
+    );
+}

@@ -76,6 +76,13 @@ async fn serve(
     let metrics = bind("metrics", listen.metrics)?;
     // Before anybody is served: who is let in has a trail to be written into.
     record(&app, Action::ServerStarted).await?;
+    // A server that stood still for months shows nobody what ended meanwhile.
+    let fresh = Arc::clone(&app);
+    match tokio::task::spawn_blocking(move || refresh(&fresh)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => tracing::error!(%problem, "the upkeep failed"),
+        Err(error) => tracing::error!(%error, "the upkeep failed"),
+    }
     let socket_path = app.data.admin_socket();
     let socket = admin::bind(&socket_path)?;
 

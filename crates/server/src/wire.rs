@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use lanyard_presence::xml::provisioning::AddressBook;
 use lanyard_presence::{Hub, HubConfig};
-use lanyard_sip_auth::{InnerAcceptor, InnerTlsError, tls12};
+use lanyard_sip_auth::{InnerAcceptor, InnerTls, InnerTlsError, tls12};
 use lanyard_soap::ticket::{AudienceError, TicketKeyError};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -139,8 +139,16 @@ pub async fn start(
     );
     let tls = TlsSet::new(TlsSet::load(&app, &config)?);
     let core = hub(&app, &config, &urls)?;
+    let clients = inner_clients(&app)?;
+    let acceptor = inner_acceptor(&app, &config, &clients)?;
+    let inner = Arc::new(ArcSwap::from_pointee(acceptor));
     let shared = Arc::new(SipShared {
-        settings: Arc::new(inner_settings(&app, &config, &urls)?),
+        settings: Arc::new(inner_settings(
+            &config,
+            &urls,
+            Arc::clone(&inner),
+            &clients,
+        )?),
         idle: Duration::from_secs(u64::from(config.limits.sip_idle_secs)),
         promised: Duration::from_secs(u64::from(config.limits.sip_keep_alive_secs))
             .saturating_mul(SIGNS_OF_LIFE_MISSED),
@@ -171,6 +179,8 @@ pub async fn start(
             .upgrade()
             .ok_or_else(|| "the server is stopping".to_owned())?;
         let fresh = TlsSet::load(&app, config).map_err(|error| error.to_string())?;
+        let acceptor = inner_acceptor(&app, config, &clients).map_err(|error| error.to_string())?;
+        inner.store(Arc::new(acceptor));
         for (shared, config) in swapped.iter().zip(fresh) {
             shared.store(Arc::new(config));
         }
@@ -323,27 +333,47 @@ fn hub(app: &Arc<App>, config: &Config, urls: &Urls) -> Result<Arc<SipCore>, Wir
     Ok(SipCore::new(hub, Arc::new(app.store.clone()), host))
 }
 
+/// Begins each inner handshake with the certificate that the listeners have by then: connections live long.
+struct NewestAcceptor(Arc<ArcSwap<tls12::Acceptor>>);
+
+impl InnerAcceptor for NewestAcceptor {
+    fn accept(&self, client_hello: &[u8]) -> Result<Box<dyn InnerTls>, InnerTlsError> {
+        self.0.load().accept(client_hello)
+    }
+}
+
 /// The inner handshake trusts chat certificates of our own issuing authority. Which of them are
 /// still good is asked afterwards, of the registry.
-fn inner_settings(
-    app: &App,
-    config: &Config,
-    urls: &Urls,
-) -> Result<lanyard_sip_auth::server::Settings, WireError> {
+fn inner_clients(app: &App) -> Result<Arc<dyn ClientCertVerifier>, WireError> {
     let mut roots = RootCertStore::empty();
     for certificate in app.authority.chain() {
         roots
             .add(certificate.to_rustls())
             .map_err(WireError::Root)?;
     }
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider()).build()?;
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
+    Ok(builder.build()?)
+}
+
+fn inner_acceptor(
+    app: &App,
+    config: &Config,
+    clients: &Arc<dyn ClientCertVerifier>,
+) -> Result<tls12::Acceptor, WireError> {
     let (chain, key) = identity(app, config)?.into_parts();
-    let clients = Arc::clone(&verifier);
-    let acceptor = tls12::Acceptor::new(chain, key, clients, Arc::new(DefaultTimeProvider))?;
-    let mut acceptor: Box<dyn InnerAcceptor> = Box::new(acceptor);
+    let time = Arc::new(DefaultTimeProvider);
+    Ok(tls12::Acceptor::new(chain, key, Arc::clone(clients), time)?)
+}
+
+fn inner_settings(
+    config: &Config,
+    urls: &Urls,
+    newest: Arc<ArcSwap<tls12::Acceptor>>,
+    clients: &Arc<dyn ClientCertVerifier>,
+) -> Result<lanyard_sip_auth::server::Settings, WireError> {
+    let mut acceptor: Box<dyn InnerAcceptor> = Box::new(NewestAcceptor(newest));
     if config.sip.legacy_tls_dsk {
-        acceptor = beside_legacy(acceptor, config.server.host.as_str(), verifier)?;
+        acceptor = beside_legacy(acceptor, config.server.host.as_str(), Arc::clone(clients))?;
         tracing::warn!(
             "sip.legacy_tls_dsk is on: clients whose inner handshake is TLS 1.0 with RSA key \
              transport are accepted, and their messages are signed with HMAC-SHA1"
