@@ -7,13 +7,14 @@ use lanyard_tests::dns::{NameServer, Zone};
 use lanyard_tests::namespace::{in_own_namespace, use_own_name_server};
 use lanyard_tests::pcsc::Pcscd;
 use lanyard_tests::person::{CardPath, Person};
-use lanyard_tests::process::{at_another_time, program};
+use lanyard_tests::process::{at_another_time, eventually, program, run_limited};
 use lanyard_tests::server::{HOST, Ports, Server};
 use lanyard_tests::standin::{Hand, StandIn};
 use lanyard_tests::terminal::Terminal;
 use lanyard_tests::world::{World, in_a_world};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const ALICE: &str = "alice@contoso.test";
@@ -430,4 +431,46 @@ fn a_sign_in_that_waits_and_a_session_that_runs_outlive_a_restart_of_the_card_se
         alice.sign_in(PIN)?;
         world.must_be_signed_in(&alice)
     });
+}
+
+#[test]
+fn a_server_that_gets_another_certificate_while_it_runs_signs_people_in_with_it() {
+    in_a_world(
+        "a_server_that_gets_another_certificate_while_it_runs_signs_people_in_with_it",
+        |world| {
+            let alice = world.enrolled(ALICE, PIN)?;
+            let tls = world.server.data.join("tls");
+            let (certificate, key) = (tls.join("server.pem"), tls.join("server.key"));
+            let good = (fs::read(&certificate)?, fs::read(&key)?);
+            // It starts with one that nobody trusts, for TLS and for the handshake inside SIP alike.
+            world.server.stop()?;
+            let name = format!("/CN={HOST}");
+            let mut made = Command::new("openssl");
+            made.args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3",
+            ]);
+            made.args(["-subj", &name, "-keyout"]).arg(&key);
+            made.arg("-out").arg(&certificate);
+            let output = run_limited(&mut made, "", Duration::from_secs(60))?;
+            if !output.status.success() {
+                bail!("openssl: {output:?}");
+            }
+            world.server.start()?;
+            sign_in_refused(&alice, PIN, "LY-1102")?;
+            fs::write(&certificate, good.0)?;
+            fs::write(&key, good.1)?;
+            let number = world.server.running()?.pid().to_string();
+            let told = Command::new("kill").args(["-HUP", &number]).status()?;
+            if !told.success() {
+                bail!("the server was not told");
+            }
+            let log = world.server.log_file().to_owned();
+            eventually("it has reloaded", Duration::from_secs(30), || {
+                let said = fs::read_to_string(&log).ok()?;
+                said.contains("was reloaded").then_some(())
+            })?;
+            alice.sign_in(PIN)?;
+            world.must_be_signed_in(&alice)
+        },
+    );
 }
