@@ -418,7 +418,7 @@ fn a_damaged_card_is_named_and_the_others_are_served() {
     assert!(log.contains("LY-1214"), "{log}");
     // Put right by hand, for example from a backup: served without a restart.
     fs::write(&file, bytes).unwrap();
-    within(Duration::from_secs(4), "noticing the repair", || {
+    within(PATIENCE, "noticing the repair", || {
         person.places.socket(bad).exists()
     });
 }

@@ -294,17 +294,26 @@ fn wrong_passwords_cost_growing_waits_for_known_and_unknown_names_alike() {
                     let answer = try_password(d, name, "a guess").await?;
                     must_say("free", &answer, 401, &["LY-1312"])?;
                 }
-                // Now even the right one has to wait.
+                // One, then two seconds; where the computer is busy they may be over by themselves.
+                let mut looked_at = 0;
+                while looked_at < 2 {
+                    let answer = try_password(d, name, "another guess").await?;
+                    let Some(wait) = answer.header("retry-after") else {
+                        must_say("the next try", &answer, 401, &["LY-1312"])?;
+                        looked_at += 1;
+                        continue;
+                    };
+                    assert!(["1", "2"].contains(&wait), "{wait}");
+                    tokio::time::sleep(Duration::from_secs(wait.parse()?)).await;
+                    must_say("too early", &answer, 403, &["LY-1406"])?;
+                }
+                // Now even the right one has to wait, and longer.
                 let answer = try_password(d, name, PASSWORD).await?;
                 must_say("too early", &answer, 403, &["LY-1406"])?;
-                assert_eq!(answer.header("retry-after"), Some("1"));
-                tokio::time::sleep(Duration::from_millis(1_100)).await;
-                let answer = try_password(d, name, "another guess").await?;
-                must_say("the next try", &answer, 401, &["LY-1312"])?;
-                let answer = try_password(d, name, PASSWORD).await?;
-                assert_eq!(answer.header("retry-after"), Some("2"));
+                let wait = answer.header("retry-after").unwrap_or_default();
+                assert!(["2", "3", "4"].contains(&wait), "{wait}");
             }
-            tokio::time::sleep(Duration::from_millis(2_100)).await;
+            tokio::time::sleep(Duration::from_secs(4)).await;
             // The right password is taken, and what was before is forgotten.
             chat_certificate(d, ERIN, PASSWORD).await?;
             for _ in 0..4 {
