@@ -466,19 +466,25 @@ fn row_h_a_card_in_the_tpm_is_unblocked_by_the_desk_and_gets_a_new_key() {
     );
 }
 
+/// A person with a card that is not enrolled, and its number.
+fn with_blank_card(world: &mut World) -> Result<(Person, String)> {
+    world.add_user(ALICE, &[])?;
+    let alice = world.computer("alice", ALICE)?;
+    world.start_cardd(&alice)?;
+    alice.create_card("her name for it", &[])?;
+    world.wait_for_cards(&alice, 1)?;
+    let listed = alice.json(&["card", "list"])?.to_string();
+    let (_, rest) = listed.split_once("\"guid\":\"").context(listed.clone())?;
+    let guid = rest.get(..32).context(listed.clone())?.to_owned();
+    Ok((alice, guid))
+}
+
 #[test]
 fn a_blank_card_is_registered_and_its_enrolment_keeps_make_and_name() {
     in_a_world(
         "a_blank_card_is_registered_and_its_enrolment_keeps_make_and_name",
         |world| {
-            world.add_user(ALICE, &[])?;
-            let alice = world.computer("alice", ALICE)?;
-            world.start_cardd(&alice)?;
-            alice.create_card("her name for it", &[])?;
-            world.wait_for_cards(&alice, 1)?;
-            let listed = alice.json(&["card", "list"])?.to_string();
-            let (_, rest) = listed.split_once("\"guid\":\"").context(listed.clone())?;
-            let guid = rest.get(..32).context(listed.clone())?.to_owned();
+            let (alice, guid) = with_blank_card(world)?;
             let kind = ["--kind", "virtual-file"];
             let words = ["--make", "Contoso Print", "--label", "drawer 17"];
             let register = [&["card", "register", &guid][..], &kind, &words].concat();
@@ -542,6 +548,26 @@ fn a_blank_card_is_registered_and_its_enrolment_keeps_make_and_name() {
             }
             world.server.must(&["card", "revoke", ALICE])?;
             world.server.must(&register)?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_card_of_another_kind_that_claims_the_number_leaves_the_registered_one_where_it_is() {
+    in_a_world(
+        "a_card_of_another_kind_that_claims_the_number_leaves_the_registered_one_where_it_is",
+        |world| {
+            let (alice, guid) = with_blank_card(world)?;
+            let words = ["--make", "Contoso Print"];
+            let register = [&["card", "register", &guid][..], &words].concat();
+            world.server.must(&register)?;
+            alice.enrol(&world.server.enrol_code(ALICE)?, PIN)?;
+            let held = world.server.json(&["card", "list", ALICE])?.to_string();
+            let stock = world.server.json(&["card", "list", "--blank"])?;
+            if held.contains("Contoso Print") || stock[0]["guid"] != guid.as_str() {
+                bail!("a file has taken the place of a card: {held} {stock}");
+            }
             Ok(())
         },
     );
