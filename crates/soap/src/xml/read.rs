@@ -46,8 +46,8 @@ pub enum XmlError {
     /// A document type declaration: refused, whatever it says.
     #[error("document types are refused")]
     DocumentType,
-    /// A namespace is longer than [`NAMESPACE_BYTES_MAX`], or there are more than [`NAMESPACES_MAX`]
-    /// or, at one place, [`DECLARATIONS_MAX`].
+    /// A namespace is longer than `NAMESPACE_BYTES_MAX`, or there are more than `NAMESPACES_MAX`
+    /// or, at one place, `DECLARATIONS_MAX`.
     #[error("the document has too many or too long namespaces")]
     TooManyNamespaces,
     /// A processing instruction.
