@@ -2,10 +2,12 @@
 //! `cargo xtask bench`: what each operation costs the server, as CPU time, and where that stands.
 
 use crate::run::{cargo, root, step};
+use crate::setup::{self, Purpose};
 use anyhow::{Context, Result, bail};
 use lanyard_tests::namespace;
+use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Builds the release, puts the load on it, and stores the figures as JSON.
 ///
@@ -17,6 +19,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         ["--persons", number] => number,
         _ => bail!("usage: cargo xtask bench [--persons NUMBER]"),
     };
+    setup::ensure(Purpose::Bench)?;
     let mut build = cargo();
     build.args([
         "build",
@@ -52,12 +55,12 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let mut signatures = cargo();
     signatures.args(["run", "--release", "--locked", "-p", "lanyard-virtual-card"]);
     signatures.args(["--example", "signatures"]);
-    step("signatures", &mut signatures)?;
+    let signatures = said("signatures", &mut signatures)?;
     // The handshake inside SIP of clients that know only TLS 1.0; needs libssl-dev.
     let mut old_clients = cargo();
     old_clients.args(["run", "--release", "--locked", "-p", "lanyard-sip-auth"]);
     old_clients.args(["--features", "legacy", "--example", "legacy_handshake"]);
-    step("handshakes of old clients", &mut old_clients)?;
+    let old_clients = said("handshakes of old clients", &mut old_clients)?;
     let bin = root().join("target/release");
     let folder = root().join("target/bench");
     let _ = std::fs::remove_dir_all(&folder);
@@ -88,21 +91,41 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         .arg(persons)
         .env("LANYARD_BIN_DIR", &bin);
     step("load", &mut command)?;
-    cards(&bin, &folder)
+    let mut figures: Value = serde_json::from_slice(&std::fs::read(&output)?)?;
+    figures["signatures"] = signatures;
+    figures["old clients"] = old_clients;
+    figures["cards"] = cards(&bin, &folder)?;
+    std::fs::write(&output, serde_json::to_string_pretty(&figures)? + "\n")?;
+    println!("All figures: {}", output.display());
+    Ok(())
+}
+
+/// Runs a bench that prints JSON, shows that and returns it.
+fn said(name: &str, command: &mut Command) -> Result<Value> {
+    println!("── {name}");
+    let output = command.stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    if !output.status.success() {
+        bail!("{name} failed ({})", output.status);
+    }
+    serde_json::from_str(&text).with_context(|| format!("{name} printed no JSON"))
 }
 
 /// What the way to a card costs, through our own reader driver and through vpcd.
-fn cards(bin: &Path, folder: &Path) -> Result<()> {
+fn cards(bin: &Path, folder: &Path) -> Result<Value> {
     let Some(words) = namespace::unshare() else {
         println!("Namespaces cannot be made here: the way to a card is not measured.");
-        return Ok(());
+        return Ok(Value::Null);
     };
     let (program, rest) = words.split_first().context("unshare")?;
+    let output = folder.join("cards.json");
     let mut command = Command::new(program);
     command
         .args(rest)
         .arg(bin.join("examples/card_bench"))
-        .arg(folder.join("cards.json"))
+        .arg(&output)
         .env("LANYARD_BIN_DIR", bin);
-    step("cards", &mut command)
+    step("cards", &mut command)?;
+    Ok(serde_json::from_slice(&std::fs::read(output)?)?)
 }

@@ -11,6 +11,8 @@ pub enum Purpose {
     Demo,
     /// Running every test.
     Test,
+    /// Measuring, beside programs that others wrote.
+    Bench,
 }
 
 /// PC/SC: the headers to build with, the daemon, and the virtual reader; and what brings the loopback
@@ -64,6 +66,15 @@ const JUDGES: &[&str] = &[
     "tpm2-tools",
 ];
 
+/// What the bench needs: a chip, and two PKCS #11 modules to compare with.
+const BENCH: &[&str] = &[
+    "libssl-dev",
+    "swtpm",
+    "opensc-pkcs11",
+    "libtpm2-pkcs11-1",
+    "libtss2-tcti-swtpm0",
+];
+
 /// Makes sure that the packages are there. Returns those that are still missing, which only the
 /// demo tolerates: it then reaches cards over their own socket.
 pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
@@ -74,6 +85,9 @@ pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
         wanted.extend(JUDGES_SOURCE);
         wanted.extend(INDEPENDENT_CARD);
         wanted.extend(FOREIGN_CLIENT);
+    }
+    if purpose == Purpose::Bench {
+        wanted.extend(BENCH);
     }
     let missing: Vec<String> = wanted
         .iter()

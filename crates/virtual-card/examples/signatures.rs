@@ -28,22 +28,23 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let chip = swtpm::Swtpm::start(folder.path());
     let device: Device = chip.device().parse().unwrap();
-    println!("[");
-    bare(&device);
+    let mut rows = Vec::new();
+    bare(&device, &mut rows);
     let connect = Arc::new(device.clone());
     let storage = MemoryStorage::default();
     let card =
         TpmCard::create_through(blank(), None, storage, connect, device.to_string()).unwrap();
-    of_card("TPM", card);
+    of_card("TPM", card, &mut rows);
     of_card(
         "sealed file",
         SealedCard::create(blank(), MemoryStorage::default()).unwrap(),
+        &mut rows,
     );
-    println!("  {{}}\n]");
+    println!("[\n{}\n]", rows.join(",\n"));
 }
 
 /// `TPM2_Sign` alone, the key loaded and its secret empty: the least that a signature can cost.
-fn bare(device: &Device) {
+fn bare(device: &Device, rows: &mut Vec<String>) {
     let mut tpm = device.connect().unwrap();
     let storage = tpm
         .create_primary(Hierarchy::Owner, &Template::storage())
@@ -57,30 +58,38 @@ fn bare(device: &Device) {
         .create(&storage, &nothing, &[], &template, &mut session)
         .unwrap();
     let key = tpm.load(&storage, &blob).unwrap();
-    measure("TPM2_Sign, P-256, key loaded", || {
+    measure(rows, "TPM2_Sign, P-256, key loaded", || {
         tpm.sign(&key, Auth::Nothing, None, TpmAlgId::Sha256, &[7; 32])
             .unwrap();
     });
 }
 
-fn of_card(kind: &str, mut card: impl Keeper) {
+fn of_card(kind: &str, mut card: impl Keeper, rows: &mut Vec<String>) {
     let new = NewPin::check(pin(PIN), None).unwrap();
     card.change_pin(&pin(FIRST_PIN), &new).unwrap();
     card.generate(Slot::Authentication, Algorithm::EccP256)
         .unwrap();
     let opened = card.verify(&pin(PIN)).unwrap();
-    measure(&format!("signature, P-256, card in the {kind}"), || {
-        card.sign(Slot::Authentication, Some(&opened), &[7; 32])
-            .unwrap();
-    });
-    measure(&format!("PIN and signature, card in the {kind}"), || {
-        let opened = card.verify(&pin(PIN)).unwrap();
-        card.sign(Slot::Authentication, Some(&opened), &[7; 32])
-            .unwrap();
-    });
+    measure(
+        rows,
+        &format!("signature, P-256, card in the {kind}"),
+        || {
+            card.sign(Slot::Authentication, Some(&opened), &[7; 32])
+                .unwrap();
+        },
+    );
+    measure(
+        rows,
+        &format!("PIN and signature, card in the {kind}"),
+        || {
+            let opened = card.verify(&pin(PIN)).unwrap();
+            card.sign(Slot::Authentication, Some(&opened), &[7; 32])
+                .unwrap();
+        },
+    );
 }
 
-fn measure(name: &str, mut work: impl FnMut()) {
+fn measure(rows: &mut Vec<String>, name: &str, mut work: impl FnMut()) {
     let rounds = if name.contains("PIN") {
         ROUNDS / 10
     } else {
@@ -96,7 +105,9 @@ fn measure(name: &str, mut work: impl FnMut()) {
     times.sort();
     let at = |hundredths: usize| times[times.len() * hundredths / 100].as_micros();
     let (half, most) = (at(50), at(95));
-    println!("  {{\"name\": \"{name}\", \"p50_us\": {half}, \"p95_us\": {most}}},");
+    rows.push(format!(
+        "  {{\"name\": \"{name}\", \"p50_us\": {half}, \"p95_us\": {most}}}"
+    ));
 }
 
 fn pin(text: &str) -> Pin {
