@@ -24,7 +24,8 @@ usage: cargo xtask COMMAND
   test         set-up, format, clippy, tidy and all tests (what CI runs)
   setup        installs the system packages that the tests need
   tidy         file lengths, forbidden words, licence headers, edges between crates
-  bench        CPU per operation, as JSON
+  bench [--persons N]
+               CPU per operation, memory, and latency of cards, as JSON
   ci           test, then documentation, cargo-deny and live fuzzing (for people)
 ";
 
