@@ -161,6 +161,19 @@ impl World {
         )
     }
 
+    /// Waits until the person's programs see no card, not even one that is just leaving.
+    ///
+    /// # Errors
+    /// They still see one after a while.
+    pub fn wait_for_empty_readers(&self, person: &Person) -> Result<()> {
+        eventually("no card is seen", Duration::from_secs(30), || {
+            let output = person.run(&["card", "list", "--json"], &[]).ok()?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            // A card that is being pulled out is silent for a moment before it is gone.
+            (!text.contains("\"guid\"") && !text.contains("LY-1203")).then_some(())
+        })
+    }
+
     /// The addresses of the sessions that the server holds.
     ///
     /// # Errors

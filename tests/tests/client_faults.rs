@@ -405,6 +405,7 @@ fn a_sign_in_that_waits_and_a_session_that_runs_outlive_a_restart_of_the_card_se
             ],
         )?;
         card.tell(Hand::Out)?;
+        world.wait_for_empty_readers(&alice)?;
         let window = Terminal::open(&alice, &["sign-in", ALICE])?;
         window.wait_for("Insert your smart card")?;
         // Whoever waited goes on waiting, and sees the card in the new service's reader.

@@ -40,6 +40,7 @@ fn row_g_a_physical_card_is_asked_for_inserted_and_signs_in() {
                 ],
             )?;
             card.tell(Hand::Out)?;
+            world.wait_for_empty_readers(&alice)?;
             let window = Terminal::open(&alice, &["sign-in", ALICE])?;
             window.wait_for("Insert your smart card")?;
             // OK does nothing before there is a card.
