@@ -35,17 +35,18 @@ const PROOFS_MAX: usize = 200_000;
 /// When each card last showed that it is there.
 #[derive(Debug, Default)]
 pub struct Proofs {
-    seen: Mutex<HashMap<CardGuid, OffsetDateTime>>,
+    /// By number and holder: the number alone is what an enrolment claims, and two people may claim one.
+    seen: Mutex<HashMap<(CardGuid, Sid), OffsetDateTime>>,
 }
 
 impl Proofs {
-    fn note(&self, card: CardGuid, now: OffsetDateTime) {
+    fn note(&self, card: (CardGuid, Sid), now: OffsetDateTime) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= PROOFS_MAX && !seen.contains_key(&card) {
             let oldest = seen
                 .iter()
                 .min_by_key(|(_, at)| **at)
-                .map(|(card, _)| *card);
+                .map(|(card, _)| card.clone());
             if let Some(oldest) = oldest {
                 seen.remove(&oldest);
             }
@@ -53,7 +54,7 @@ impl Proofs {
         seen.insert(card, now);
     }
 
-    fn last(&self, card: &CardGuid) -> Option<OffsetDateTime> {
+    fn last(&self, card: &(CardGuid, Sid)) -> Option<OffsetDateTime> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(card).copied()
     }
@@ -118,7 +119,7 @@ fn accept(web: &Web, leaf: &Certificate, now: OffsetDateTime) -> Result<u16, Fau
         return Err(Fault::CardCertificateRevoked);
     }
     let policy = policy_of(app, holder).ok_or(Fault::AccountUnknown)?;
-    app.proofs.note(card, now);
+    app.proofs.note((card, holder.clone()), now);
     Ok(policy.presence_proof_minutes)
 }
 
@@ -179,7 +180,8 @@ pub fn sweep(app: &App, now: OffsetDateTime) -> usize {
         else {
             continue;
         };
-        let last = row.card_guid.and_then(|card| app.proofs.last(&card));
+        let card = row.card_guid.zip(row.account.clone());
+        let last = card.and_then(|card| app.proofs.last(&card));
         if last.is_some_and(|last| now - last <= limit) {
             continue;
         }
@@ -220,4 +222,20 @@ fn policy_of(app: &App, holder: &Sid) -> Option<EffectivePolicy> {
 
 fn parse(serial: &str) -> Option<Serial> {
     serial.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_claims_the_number_of_another_card_proves_nothing_for_its_holder() {
+        let number = CardGuid([7; 16]);
+        let holder = |last: u32| -> Sid { format!("S-1-5-21-1-2-3-{last}").parse().unwrap() };
+        let proofs = Proofs::default();
+        let now = OffsetDateTime::UNIX_EPOCH;
+        proofs.note((number, holder(1001)), now);
+        assert_eq!(proofs.last(&(number, holder(1001))), Some(now));
+        assert_eq!(proofs.last(&(number, holder(1002))), None);
+    }
 }
